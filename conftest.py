@@ -1,0 +1,271 @@
+"""Command line, Hypothesis profiles, the implementations under test, and the writing of results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+if TYPE_CHECKING:
+    from impls.subject import Subject
+    from oracles.case import Case
+    from reports.ledger import Ledger
+
+ROOT = Path(__file__).parent
+
+# A case's own line reproduces it, in any release of Hypothesis: blobs would not. A slow call is no flaw here.
+settings.register_profile(
+    "poolproof",
+    max_examples=100,
+    deadline=None,
+    print_blob=False,
+    report_multiple_bugs=False,
+    database=DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples"),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
+)
+settings.register_profile("quick", settings.get_profile("poolproof"), max_examples=25)
+settings.register_profile("thorough", settings.get_profile("poolproof"), max_examples=2000)
+settings.register_profile("ci", settings.get_profile("poolproof"), derandomize=True, database=None)
+settings.load_profile("poolproof")
+
+
+class State:
+    """What one run knows: the subjects, the case to repeat, and the ledger that the controller writes."""
+
+    def __init__(self) -> None:
+        self.subjects: dict[str, Subject] = {}
+        self.missing: dict[str, str] = {}
+        self.case: Case | None = None
+        self.ledger: Ledger | None = None
+        self.run_id = ""
+        self.rows: list[Any] = []
+
+
+STATE = pytest.StashKey[State]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the suite; `pytest properties/ --help` shows them under its name."""
+    group = parser.getgroup("poolproof", "Poolproof")
+    group.addoption(
+        "--impl", action="append", default=[], metavar="SPEC",
+        help="what to test, repeatable: a name of --list-impls, file.py[:object] or package.module[:object] "
+        "(default: all that --list-impls names)",
+    )  # fmt: skip
+    group.addoption("--list-impls", action="store_true", help="list the implementations that come with the suite")
+    group.addoption("--case", metavar="LINE", help="run exactly this case, the line that a failure ends with")
+    group.addoption(
+        "--budget", type=float, default=60.0, metavar="SECONDS",
+        help="time for each implementation, shared out over the properties (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--results", default=None, metavar="DIR", help="where verdicts are kept (default: results/ of the clone)"
+    )
+
+
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """--list-impls answers and ends."""
+    if config.option.list_impls:
+        _refuse_foreign_configuration(config)
+        from impls import registry
+
+        sys.stdout.write(_listing(registry.entries()))
+        return 0
+    return None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Resolve --impl, --case and --results; whatever is wrong with them is a usage error of one line."""
+    _refuse_foreign_configuration(config)
+    config.stash[STATE] = state = State()
+    if config.getoption("hypothesis_seed", None) is not None and settings.default.derandomize:
+        raise pytest.UsageError("--hypothesis-seed has no effect on a derandomized profile: choose one of the two")
+    if config.option.budget <= 0:
+        raise pytest.UsageError(f"--budget={config.option.budget:g}: accepted is a number of seconds above 0")
+    from impls import registry
+
+    try:
+        for spec in config.option.impl:
+            state.subjects[spec] = registry.subject(spec, config.invocation_params.dir)
+        if config.option.case:
+            from oracles.case import Case
+            from oracles.data import recipe
+
+            state.case = Case.parse(config.option.case)
+            recipe(state.case)
+    except registry.SpecError as error:
+        raise pytest.UsageError(f"--impl={spec}: {error}") from None
+    except ValueError as error:
+        raise pytest.UsageError(f"--case: {error}") from None
+    if not config.option.impl:
+        _all_that_can_run(state)
+
+
+def _all_that_can_run(state: State) -> None:
+    from impls import registry
+
+    for entry in registry.entries():
+        if entry.missing:
+            state.missing[entry.name] = entry.missing
+        else:
+            state.subjects[entry.name] = registry.subject(entry.name, ROOT)
+
+
+def _refuse_foreign_configuration(config: pytest.Config) -> None:
+    """Another project's configuration may win where an option's value is taken for a path: `--impl mine.py`."""
+    if config.inipath is None or config.inipath.resolve() != (ROOT / "pyproject.toml").resolve():
+        command = f"pytest -c {shlex.quote(str(ROOT / 'pyproject.toml'))} {shlex.quote(str(ROOT / 'properties'))}"
+        raise pytest.UsageError(
+            f"the configuration in force is {config.inipath or 'none'}, not Poolproof's own. "
+            f"Write --impl=mine.py, with an equals sign; or name the configuration: {command} --impl=mine.py"
+        )
+
+
+def results_directory(config: pytest.Config) -> Path:
+    """Where verdicts are kept; a relative --results counts from where pytest was started."""
+    if config.option.results is None:
+        return ROOT / "results"
+    return Path(config.invocation_params.dir, config.option.results)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin a run in the ledger if anything collected is a property; a worker leaves that to the controller."""
+    config = session.config
+    if hasattr(config, "workerinput") or not any(hasattr(getattr(i, "function", None), "law") for i in session.items):
+        return
+    if not config.option.collectonly:
+        _begin(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """The controller collects nothing itself: it begins the run when the first worker has collected properties."""
+    if node.config.stash[STATE].ledger is None and any("/test_" in i and "selfcheck" not in i for i in ids):
+        _begin(node.config)
+
+
+def _begin(config: pytest.Config) -> None:
+    from reports.ledger import Ledger, LedgerError, Run, new_id, utc_now
+
+    state = config.stash[STATE]
+    seed = config.getoption("hypothesis_seed", None)
+    run = Run(
+        id=new_id(),
+        started=utc_now(),
+        command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        seed="" if seed is None else str(seed),
+        profile=settings.get_current_profile_name(),
+        machine={
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+        },
+        versions=_versions(),
+        implementations=[_described(subject) for subject in state.subjects.values()]
+        + [{"spec": name, "name": name, "missing": reason} for name, reason in state.missing.items()],
+    )
+    try:
+        state.ledger = Ledger.open(results_directory(config))
+        state.ledger.begin(run)
+    except LedgerError as error:
+        raise pytest.UsageError(str(error)) from None
+    state.run_id = run.id
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("numpy", "scipy", "torch", "hypothesis", "pytest"):
+        version = getattr(sys.modules.get(name), "__version__", None)  # of what is loaded: nothing is imported for it
+        if version is not None:
+            found[name] = str(version)
+    return found
+
+
+def _described(subject: Subject) -> dict[str, Any]:
+    declared = subject.declared
+    return {
+        "spec": subject.spec,
+        "name": subject.name,
+        "version": declared.version or "",
+        "declarations": str(declared),
+    }
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep the rows of a report, whichever process made it, at once: a killed run loses nothing that was reached."""
+    config = getattr(report, "poolproof_config", None) or _CONTROLLER.get("config")
+    rows = getattr(report, "poolproof_rows", None)
+    if not rows or config is None:
+        return
+    from reports.ledger import Row
+
+    state = config.stash[STATE]
+    found = [Row.from_json(row) for row in rows]
+    state.rows += found
+    if state.ledger is not None:
+        state.ledger.add(state.run_id, found)
+
+
+_CONTROLLER: dict[str, pytest.Config] = {}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember whose reports are logged: the hook that logs them is not told."""
+    if not hasattr(session.config, "workerinput"):
+        _CONTROLLER["config"] = session.config
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run that checked nothing, or found what is no agreement, does not end with 0."""
+    state = session.config.stash.get(STATE, None)
+    if state is None or state.ledger is None:
+        return
+    from reports.ledger import fails
+
+    if exitstatus == 0 and (not any(row.examples for row in state.rows) or any(fails(row.verdict) for row in state.rows)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    state.ledger.finish(state.run_id, int(session.exitstatus))
+    state.ledger.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the matrix."""
+    state = config.stash.get(STATE, None)
+    if state is None or not state.rows:
+        return
+    from reports.matrix import as_text, matrix
+
+    terminalreporter.section("properties by implementations")
+    encoding = getattr(sys.stdout, "encoding", None)
+    with contextlib.suppress(ValueError, OSError):
+        encoding = encoding or sys.__stdout__.encoding  # type: ignore[union-attr]
+    table = as_text(matrix(state.rows), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup)
+    terminalreporter.write_line(table)
+    for name, reason in state.missing.items():
+        terminalreporter.write_line(f"{name} was not tested: {reason}")
+    if state.ledger is not None:
+        terminalreporter.write_line(f"verdicts: {state.ledger.path}  page: python -m reports")
+
+
+def _listing(entries: list[Any]) -> str:
+    lines = []
+    for entry in entries:
+        lines.append(f"{entry.name:<16} {entry.summary}")
+        lines += [f"{entry.name}+{variant}" for variant in entry.variants]
+        if entry.missing:
+            remedy = f"; {entry.install}" if entry.install else ""
+            lines.append(f"{'':<16} not here: {entry.missing}{remedy}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,139 @@
+"""The ways in which one array can lie in memory. NumPy 1.21 and Python 3.9 are enough, as for `probes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+LAYOUTS = (
+    "contiguous",
+    "fortran",
+    "transposed",
+    "channels_last",
+    "strided",
+    "negative",
+    "offset",
+    "broadcast",
+    "read_only",
+    "misaligned",
+    "byteswapped",
+    "mixed",
+)
+
+
+def lay(array: Any, layout: str, seed: int = 0) -> tuple[Any, Any]:
+    """Copy an array into a layout: (the view to pass, the array that owns all its memory, gaps included).
+
+    Gaps are poisoned: NaN, or an integer far from any index. `broadcast` repeats the first element along an axis that
+    the seed chooses, so the data change. What is no array passes as it is. Raises ValueError for an unknown layout.
+    """
+    if layout not in _LAY:
+        raise ValueError(f"layout {layout!r}: there are {', '.join(LAYOUTS)}")
+    if not isinstance(array, np.ndarray):
+        return array, array
+    if layout == "broadcast":
+        return _broadcast(array, seed)
+    return _LAY[layout](array)
+
+
+def plain(value: Any) -> Any:
+    """Copy an array to C order and native bytes; pass what is no array."""
+    return np.array(value, dtype=value.dtype.newbyteorder("="), order="C") if isinstance(value, np.ndarray) else value
+
+
+def poison(dtype: Any) -> Any:
+    """Give a value that shows wherever it is read: NaN, or an integer far from any index."""
+    return np.nan if dtype.kind == "f" else np.iinfo(dtype).min // 3
+
+
+def _poisoned(shape: Sequence[int], dtype: Any) -> Any:
+    return np.full(shape, poison(dtype), dtype)
+
+
+def _dense(array: Any) -> tuple[Any, Any]:
+    copy = np.array(array, order="C")
+    return copy, copy
+
+
+def _fortran(array: Any) -> tuple[Any, Any]:
+    copy = np.array(array, order="F")
+    return copy, copy
+
+
+def _transposed(array: Any) -> tuple[Any, Any]:
+    if array.ndim < 2:
+        return _dense(array)
+    memory = np.array(array.swapaxes(-1, -2), order="C")
+    return memory.swapaxes(-1, -2), memory
+
+
+def _channels_last(array: Any) -> tuple[Any, Any]:
+    if array.ndim != 4:
+        return _dense(array)
+    memory = np.array(array.transpose(0, 2, 3, 1), order="C")
+    return memory.transpose(0, 3, 1, 2), memory
+
+
+def _strided(array: Any) -> tuple[Any, Any]:
+    memory = _poisoned([2 * extent + 1 for extent in array.shape], array.dtype)
+    view = memory[(slice(1, None, 2),) * array.ndim]
+    view[...] = array
+    return view, memory
+
+
+def _negative(array: Any) -> tuple[Any, Any]:
+    backwards = (slice(None, None, -1),) * array.ndim
+    memory = np.array(array[backwards], order="C")
+    return memory[backwards], memory
+
+
+def _offset(array: Any) -> tuple[Any, Any]:
+    memory = _poisoned([extent + 3 for extent in array.shape], array.dtype)
+    view = memory[tuple(slice(1, 1 + extent) for extent in array.shape)]
+    view[...] = array
+    return view, memory
+
+
+def _broadcast(array: Any, seed: int) -> tuple[Any, Any]:
+    axes = [axis for axis, extent in enumerate(array.shape) if extent > 1]
+    if not axes or not array.size:
+        return _dense(array)
+    axis = axes[seed % len(axes)]
+    memory = np.array(array.take([0], axis), order="C")
+    strides = [0 if i == axis else step for i, step in enumerate(memory.strides)]
+    return np.lib.stride_tricks.as_strided(memory, array.shape, strides), memory
+
+
+def _read_only(array: Any) -> tuple[Any, Any]:
+    copy = np.array(array, order="C")
+    copy.flags.writeable = False
+    return copy, copy
+
+
+def _misaligned(array: Any) -> tuple[Any, Any]:
+    memory = np.full(array.nbytes + 2, 0xA5, np.uint8)
+    view = memory[1:-1].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view, memory
+
+
+def _byteswapped(array: Any) -> tuple[Any, Any]:
+    copy = array.astype(array.dtype.newbyteorder(), order="C")
+    return copy, copy
+
+
+_LAY: dict[str, Callable[..., tuple[Any, Any]]] = {
+    "contiguous": _dense,
+    "fortran": _fortran,
+    "transposed": _transposed,
+    "channels_last": _channels_last,
+    "strided": _strided,
+    "negative": _negative,
+    "offset": _offset,
+    "broadcast": _broadcast,
+    "read_only": _read_only,
+    "misaligned": _misaligned,
+    "byteswapped": _byteswapped,
+}

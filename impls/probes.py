@@ -1,0 +1,321 @@
+"""Experiments that must run beside the implementation, since a copy across a process boundary would hide what they see.
+
+Each is `probe(function, arrays, parameters, **options) -> dict` of arrays and JSON-able facts, called by name through
+`run`. "outputs" is the tuple of arrays that a call returned, or a list of such tuples where an experiment makes several
+calls. Where a call raises, so does the probe. The implementation sees copies of the caller's arrays, never those.
+
+NumPy 1.21, Python 3.9 and `layouts` are all that this file needs: a child interpreter may be an old one.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from impls.layouts import LAYOUTS, lay, plain, poison
+
+Function = Callable[..., Any]
+Arrays = Sequence[Any]  # in the signature's order; None (an absent bias) and shapes among them pass as they are
+Parameters = Mapping[str, Any]
+Facts = dict[str, Any]
+
+
+def run(
+    functions: Mapping[str, Function], name: str, operation: str, arrays: Arrays, parameters: Parameters, **options: Any
+) -> Facts:
+    """Run the probe of that name on functions[operation]. Raises ValueError for a name that no probe has."""
+    if name not in PROBES:
+        raise ValueError(f"probe {name!r}: there are {', '.join(PROBES)}")
+    if name == "prepared":
+        options["prepare"] = functions["prepare"]
+    with np.errstate(all="ignore"):
+        return PROBES[name](functions[operation], arrays, parameters, **options)
+
+
+# --- One call, its arrays laid out in memory as a kernel author may not expect --------------------------------------
+
+
+def layout(function: Function, arrays: Arrays, parameters: Parameters, *, layout: str, seed: int = 0) -> Facts:
+    """Call with every array in that layout; "mixed" draws one for each array from the seed.
+
+    "arrays": plain copies of what was passed; "layouts": one name for each; "changed": indexes of the inputs that
+    the call wrote, or whose gaps it wrote, or whose shape it changed.
+    """
+    rng = np.random.default_rng(seed)
+    layouts = [LAYOUTS[rng.integers(len(LAYOUTS) - 1)] if layout == "mixed" else layout for _ in arrays]
+    laid = [lay(array, name, seed + i) for i, (array, name) in enumerate(zip(arrays, layouts))]  # noqa: B905 (3.9)
+    views, memories = [view for view, _ in laid], [memory for _, memory in laid]
+    passed = [plain(view) for view in views]
+    before = [(_stamp(view), _stamp(memory)) for view, memory in laid]
+    outputs = _outputs(function(*views, **parameters))
+    changed = [i for i in range(len(views)) if (_stamp(views[i]), _stamp(memories[i])) != before[i]]
+    return {"outputs": outputs, "arrays": passed, "layouts": layouts, "changed": changed}
+
+
+# --- One call, its arguments passed otherwise ------------------------------------------------------------------------
+
+
+def by_keyword(
+    function: Function, arrays: Arrays, parameters: Parameters, *, names: Sequence[str], lists: bool = True
+) -> Facts:
+    """Call with the arrays by keyword, and with stride, padding, dilation and size as lists where `lists` is true."""
+    pairs = ("size", "stride", "padding", "dilation")
+    keywords = {name: _listed(value) if lists and name in pairs else value for name, value in parameters.items()}
+    own = _own(arrays)
+    return {"outputs": _outputs(function(**{name: own[i] for i, name in enumerate(names)}, **keywords))}
+
+
+def shared(function: Function, arrays: Arrays, parameters: Parameters, *, pair: Sequence[int] = (0, 1)) -> Facts:
+    """Call with two arrays (x and w) that begin at the same byte: the shorter one is a part of the longer.
+
+    "arrays": plain copies of what was passed, as the shorter one's data have changed; "changed": as in `layout`.
+    """
+    own = _own(arrays)
+    memory = max((own[i] for i in pair), key=np.size).ravel()
+    for i in pair:
+        own[i] = memory[: own[i].size].reshape(own[i].shape)
+    passed, before = _own(own), _stamps(own)
+    outputs = _outputs(function(*own, **parameters))
+    return {"outputs": outputs, "arrays": passed, "changed": _differing(before, _stamps(own))}
+
+
+def prepared(function: Function, arrays: Arrays, parameters: Parameters, *, prepare: Function) -> Facts:
+    """Call conv2d twice with filters that were prepared once.
+
+    "outputs": of both calls; "changed": indexes of inputs written by preparing or by calling.
+    """
+    own = _own(arrays)
+    before = _stamps(own)
+    x, w, *rest = own
+    filters = prepare(w, **parameters)
+    outputs = [_copied(function(x, filters, *rest, **parameters)) for _ in range(2)]
+    return {"outputs": outputs, "changed": _differing(before, _stamps(own))}
+
+
+# --- Several calls: what one of them leaves behind --------------------------------------------------------------------
+
+
+def aliasing(function: Function, arrays: Arrays, parameters: Parameters) -> Facts:
+    """Call three times, and write over the first results before the third.
+
+    Pairs of indexes that share memory: "inputs" [output, input], "siblings" [output, output of the same call],
+    "earlier" [output, output of the earlier call]. "disturbed": outputs of the third call that the writing changed.
+    "writable": a flag for each output (nothing demands it).
+    """
+    own = _own(arrays)
+    first = _outputs(function(*own, **parameters))
+    outputs, expected = _copied(first), _stamps(first)
+    second = _outputs(function(*own, **parameters))
+    repeated = _stamps(second)
+    facts = {
+        "outputs": outputs,
+        "inputs": _overlaps(second, own),
+        "siblings": [[i, j] for i, j in _overlaps(second, second) if i < j],
+        "earlier": _overlaps(second, first),
+        "writable": [isinstance(out, np.ndarray) and bool(out.flags.writeable) for out in first],
+    }
+    for i, out in enumerate(first):
+        if facts["writable"][i]:
+            out.fill(poison(out.dtype))
+    third = _stamps(_outputs(function(*_own(arrays), **parameters)))
+    # an implementation that is not repeatable anyway has not been disturbed by the writing
+    facts["disturbed"] = [] if repeated != expected else _differing(expected, third)
+    return facts
+
+
+def kept(function: Function, arrays: Arrays, parameters: Parameters, *, others: Sequence[Any]) -> Facts:
+    """Call with this and the `others` (arrays, parameters) in turn, and look at all results again at the end.
+
+    "outputs": of each call, as they were at once; "changed": [call, output] of each that is not the same any more.
+    """
+    results: list[Any] = []
+    outputs: list[Any] = []
+    for one, keywords in [(arrays, parameters), *others]:
+        results.append(_outputs(function(*_own(one), **keywords)))
+        outputs.append(_copied(results[-1]))
+    changed = [[c, i] for c in range(len(results)) for i in _differing(_stamps(outputs[c]), _stamps(results[c]))]
+    return {"outputs": outputs, "changed": changed}
+
+
+def sequence(function: Function, arrays: Arrays, parameters: Parameters, *, others: Sequence[Any]) -> Facts:
+    """Call with this and the `others` (arrays, parameters) in turn: no answer may depend on the calls before it."""
+    calls = [(arrays, parameters), *others]
+    return {"outputs": [_copied(function(*_own(one), **keywords)) for one, keywords in calls]}
+
+
+def in_place(function: Function, arrays: Arrays, parameters: Parameters, *, index: int, values: Any) -> Facts:
+    """Call, overwrite the array at `index` with `values` where it lies, and call again: the second must see them."""
+    own = _own(arrays)
+    first = _copied(function(*own, **parameters))
+    own[index][...] = values
+    return {"outputs": [first, _copied(function(*own, **parameters))]}
+
+
+def after_refusal(function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any) -> Facts:
+    """Call with `invalid` (arrays, parameters), which may raise anything, then as it should be.
+
+    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call.
+    """
+    wrong, keywords = invalid
+    try:
+        function(*_own(wrong), **keywords)
+        refusal = "returned"
+    except Exception as error:
+        refusal = f"{type(error).__name__}: {error}"
+    return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal}
+
+
+def repeats(function: Function, arrays: Arrays, parameters: Parameters, *, times: int = 3) -> Facts:
+    """Make the same call again and again, on the same memory.
+
+    "distinct": how many different byte patterns came; "outputs": the first two of them (one, where all agree).
+    """
+    own = _own(arrays)
+    seen: dict[Any, Any] = {}
+    for turn in range(times):
+        for i, array in enumerate(own):
+            if isinstance(array, np.ndarray):  # an input that the last call wrote is another fault, not this one
+                np.copyto(array, arrays[i])
+        result = _outputs(function(*own, **parameters))
+        seen.setdefault(tuple(_stamps(result)), _copied(result))
+        sizes = [out.nbytes for out in result if isinstance(out, np.ndarray)]
+        del result
+        for size in sizes:  # soil the memory just freed, which a kernel that leaves cells unwritten will be given
+            np.empty(size, np.uint8).fill(0x41 + turn % 64)
+    return {"outputs": list(seen.values())[:2], "distinct": len(seen)}
+
+
+def threads(
+    function: Function,
+    arrays: Arrays,
+    parameters: Parameters,
+    *,
+    others: Sequence[Any] = (),
+    count: int = 4,
+    times: int = 10,
+) -> Facts:
+    """Call from `count` threads at once, `times` each; thread i has set i of this and the `others`, in turn.
+
+    "outputs": of each argument set, called alone; "calls": how many were made; "differing": how many of them gave other
+    bytes than alone; "first": [thread, set, turn] of one of those, "wrong": its outputs. What one raises, this does.
+    """
+    calls = [(_own(one), keywords) for one, keywords in [(arrays, parameters), *others]]
+    outputs = [_copied(function(*one, **keywords)) for one, keywords in calls]
+    expected = [_stamps(out) for out in outputs]
+    barrier = threading.Barrier(count)
+    wrong: list[Any] = []
+    errors: list[BaseException] = []
+
+    def work(thread: int) -> None:
+        one, keywords = calls[thread % len(calls)]
+        own = _own(one)
+        try:
+            with np.errstate(all="ignore"):  # a thread does not inherit it
+                for turn in range(times):
+                    barrier.wait()
+                    result = _outputs(function(*own, **keywords))
+                    if _stamps(result) != expected[thread % len(calls)]:
+                        wrong.append(([thread, thread % len(calls), turn], _copied(result)))
+        except threading.BrokenBarrierError:
+            pass  # another thread has raised
+        except BaseException as error:
+            errors.append(error)
+            barrier.abort()
+
+    workers = [threading.Thread(target=work, args=(thread,)) for thread in range(count)]
+    with _eager_switching():
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    if errors:
+        raise errors[0]
+    first, outputs_wrong = wrong[0] if wrong else ([], ())
+    return {
+        "outputs": outputs,
+        "calls": count * times,
+        "differing": len(wrong),
+        "first": first,
+        "wrong": outputs_wrong,
+    }
+
+
+PROBES: dict[str, Callable[..., Facts]] = {
+    probe.__name__: probe
+    for probe in (
+        layout,
+        by_keyword,
+        shared,
+        prepared,
+        aliasing,
+        kept,
+        sequence,
+        in_place,
+        after_refusal,
+        repeats,
+        threads,
+    )
+}
+
+
+# --- What the experiments are made of ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _eager_switching() -> Iterator[None]:
+    """Let threads take turns a thousand times as often as usual, so that small calls meet."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 1000)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _outputs(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def _own(arrays: Sequence[Any]) -> list[Any]:
+    return [plain(array) for array in arrays]
+
+
+def _copied(result: Any) -> tuple[Any, ...]:
+    """Copy a call's outputs as they are at this moment."""
+    return tuple(np.array(out) for out in _outputs(result))
+
+
+def _stamp(value: Any) -> Any:
+    """Reduce an array to what comparison takes: two stamps are equal where type, shape and every byte are."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def _stamps(values: Sequence[Any]) -> list[Any]:
+    return [_stamp(value) for value in values]
+
+
+def _differing(first: Sequence[Any], second: Sequence[Any]) -> list[int]:
+    """Indexes where two lists of stamps differ, or where one of them has ended."""
+    last = max(len(first), len(second))
+    return [i for i in range(last) if i >= len(first) or i >= len(second) or first[i] != second[i]]
+
+
+def _overlaps(first: Sequence[Any], second: Sequence[Any]) -> list[list[int]]:
+    return [
+        [i, j]
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.shares_memory(a, b)
+    ]
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,162 @@
+"""Names of implementations -> the implementations, loaded when they are asked for and not before.
+
+A SPEC is NAME[+variant...][@VERSION] with a name of `entries()`, or file.py[:object], or package.module[:object].
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from impls import files
+from impls.files import HOW_TO_RUN, SpecError
+from impls.subject import Subject
+
+__all__ = ["Entry", "SpecError", "entries", "load", "subject"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An implementation that comes with Poolproof. Its library, where it needs one, is looked for and not imported."""
+
+    name: str
+    summary: str
+    load: Callable[[Sequence[str]], object] = field(repr=False)  # its variants -> the namespace
+    library: str = ""
+    variants: tuple[str, ...] = ()
+    gpu: bool = False
+
+    @property
+    def install(self) -> str:
+        """The command that would make it available, or "" where none would, or none is needed."""
+        absent = self.library and importlib.util.find_spec(self.library) is None
+        return f"pip install -c constraints.txt {self.library}" if absent else ""
+
+    @property
+    def missing(self) -> str:
+        """The reason why it cannot run here, or "" where it can."""
+        if self.install:
+            return f"{self.library} is not installed"
+        if self.gpu and not (any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi")):
+            return "no NVIDIA GPU here: neither a /dev/nvidia0 nor an nvidia-smi"
+        if self.gpu and self.version.endswith("+cpu"):
+            return f"{self.library} {self.version} is built for the CPU alone"
+        return ""
+
+    @property
+    def version(self) -> str:
+        """The installed release of its library, or "" where it has none."""
+        return importlib.metadata.version(self.library) if self.library else ""
+
+
+def entries() -> list[Entry]:
+    """List what `NAME` can be, from the plainest to the fastest."""
+    return list(_ENTRIES)
+
+
+def load(spec: str, directory: Path | None = None) -> object:
+    """Load the implementation that a SPEC names; paths and packages are looked for from `directory` (here).
+
+    Raises SpecError saying what is wrong with the spec, or with what it names.
+    """
+    return _resolve(spec, directory or Path.cwd())[0]
+
+
+def subject(spec: str, directory: Path) -> Subject:
+    """Load the implementation that a SPEC names, as a Subject.
+
+    Raises SpecError as `load` does, and where it offers no operation or declares what makes no sense.
+    """
+    namespace, script = _resolve(spec, directory)
+    try:
+        return Subject(spec, namespace, script)
+    except ValueError as error:
+        hint = files.better_object(spec, namespace)
+        raise SpecError(f"{spec}: {error}" + (f"; {hint}" if hint else "")) from error
+
+
+def _resolve(spec: str, directory: Path) -> tuple[object, tuple[str, ...]]:
+    """Return the namespace that a spec names and the lines of a script that load it."""
+    file = re.fullmatch(r"(.+\.py)(?::(.*))?", spec)
+    if file is not None:
+        return files.from_file(spec, Path(directory, Path(file[1]).expanduser()).resolve(), file[2])
+    if "/" in spec or "\\" in spec:
+        path = Path(directory, spec.partition(":")[0])
+        raise SpecError(f"{spec}: {files.no_file(path)}")
+    name, _, version = spec.partition("@")
+    module = re.fullmatch(r"(\w+(?:\.\w+)*)(?::(.*))?", spec)
+    if module is not None and ("." in spec or ":" in spec):
+        return files.from_module(spec, module[1], module[2], directory)
+    return _from_registry(spec, name, version, directory)
+
+
+def _from_registry(spec: str, name: str, version: str, directory: Path) -> tuple[object, tuple[str, ...]]:
+    name, *variants = name.split("+")
+    entry = next((entry for entry in _ENTRIES if entry.name == name), None)
+    if entry is None:
+        raise SpecError(f"{spec}: {_unknown_name(name, directory)}")
+    for variant in variants:
+        if variant not in entry.variants:
+            accepted = " or ".join(f"{name}+{known}" for known in entry.variants) or f"{name} alone"
+            raise SpecError(f"{spec}: {name} has no variant {variant!r}; accepted is {accepted}")
+    if entry.missing:
+        raise SpecError(f"{spec}: {entry.missing}" + (f"; {entry.install}" if entry.install else ""))
+    if "@" in spec:
+        _hold_version(spec, entry, version)
+    try:
+        namespace = entry.load(variants)
+    except Exception as error:
+        raise SpecError(f"{spec}: {type(error).__name__}: {error}") from error
+    return namespace, (f"from impls import registry  {HOW_TO_RUN}", f"implementation = registry.load({spec!r})")
+
+
+def _hold_version(spec: str, entry: Entry, version: str) -> None:
+    """Refuse a release that is not the installed one; "2.13.0" means "2.13.0+cpu" as well."""
+    if not entry.library:
+        raise SpecError(f"{spec}: {entry.name} is part of Poolproof and has no releases; accepted is {entry.name}")
+    if version not in (entry.version, entry.version.partition("+")[0]):
+        raise SpecError(
+            f"{spec}: {entry.library} {entry.version} is installed here; another release needs an environment "
+            f"of its own, where {entry.library}=={version or 'VERSION'} is installed"
+        )
+
+
+def _unknown_name(name: str, directory: Path) -> str:
+    names = [entry.name for entry in _ENTRIES]
+    scripts = [path.name for path in sorted(directory.glob("*.py"))]
+    # a missing .py is the likeliest slip of all
+    near = [f"{name}.py"] if f"{name}.py" in scripts else difflib.get_close_matches(name, [*names, *scripts], n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return (
+        f"no implementation is called {name!r}{hint}; there are {', '.join(names)}, "
+        f"and file.py[:object] and package.module[:object] name your own"
+    )
+
+
+def _module(name: str) -> Callable[[Sequence[str]], object]:
+    return lambda variants: importlib.import_module(f"impls.{name}")
+
+
+def _torch(device: str) -> Callable[[Sequence[str]], object]:
+    def load(variants: Sequence[str]) -> object:
+        adapter = importlib.import_module("impls.torch_adapter")
+        namespace: object = adapter.TorchAdapter(device=device, tf32="tf32" in variants)
+        return namespace
+
+    return load
+
+
+_ENTRIES = (
+    Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
+    Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
+    Entry("fft", "a product of spectra", _module("fft"), "scipy"),
+    Entry("torch-cpu", "PyTorch's operations on the CPU", _torch("cpu"), "torch"),
+    Entry("torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", ("tf32",), gpu=True),
+)

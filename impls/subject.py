@@ -1,0 +1,149 @@
+"""Subject: what the suite holds of an implementation that runs in this process."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from impls import probes
+from impls.contract import OPERATIONS, Declarations
+
+# Warnings are no verdict: a floating-point one is not even shown, any other is shown once and stays a warning where
+# pytest is told to make errors of them.
+_SILENT = ("ignore", None, RuntimeWarning, None, 0)
+_SHOWN = ("default", None, Warning, None, 0)
+
+
+class Subject:
+    """An implementation under test, by the names of the contract.
+
+    spec: as on the command line. name: as declared, else the spec. declared: its Declarations. script: lines of Python
+    that make it available, under the name `implementation`, in a script of its own.
+    Raises ValueError where the namespace offers no operation, or something under an operation's name that is no
+    function, or a declaration that makes no sense.
+    """
+
+    def __init__(self, spec: str, namespace: object, script: Sequence[str] = ()) -> None:
+        self.spec = spec
+        self.declared = Declarations.read(namespace)
+        self.name = self.declared.name or spec
+        self.script = tuple(script)
+        self._functions = functions(namespace)
+        self._supports = getattr(namespace, "supports", None)
+        self._accepted: dict[str, frozenset[str] | None] = {}
+        if not any(operation in self._functions for operation in OPERATIONS):
+            raise ValueError(f"it defines none of the operations {', '.join(OPERATIONS)}")
+
+    def __repr__(self) -> str:
+        return f"Subject({self.spec!r})"
+
+    def offers(self, operation: str) -> bool:
+        """Tell whether it defines the operation (or `prepare`)."""
+        return operation in self._functions
+
+    def takes(self, operation: str, parameter: str) -> bool:
+        """Tell whether the operation has a parameter of that name; True where that cannot be seen."""
+        if operation not in self._accepted:
+            self._accepted[operation] = _parameters(self._function(operation))
+        accepted = self._accepted[operation]
+        return accepted is None or parameter in accepted
+
+    def supports(self, operation: str, **parameters: Any) -> str | None:
+        """Return None where it can be asked for this, else the reason why not.
+
+        Raises ValueError where the implementation's own `supports` returns anything but None or a reason.
+        """
+        if operation not in self._functions:
+            return f"{self.name} does not offer {operation}"
+        if self._supports is None:
+            return None
+        reason = self._supports(operation, **parameters)
+        if reason is not None and (not isinstance(reason, str) or not reason):
+            raise ValueError(
+                f"{self.spec}: supports({operation!r}, ...) returned {reason!r}; accepted is None, which means "
+                f"supported, or a string, the reason why not"
+            )
+        return reason
+
+    def call(self, operation: str, *arrays: Any, **parameters: Any) -> Any:
+        """Call the operation and return what it returns; what it raises is raised.
+
+        Raises LookupError for an operation that is not offered.
+        """
+        function = self._functions.get(operation) or self._function(operation)
+        filters = _quiet()
+        try:
+            with np.errstate(all="ignore"):
+                return function(*arrays, **parameters)
+        finally:
+            _restore(filters)
+
+    def probe(
+        self, name: str, operation: str, arrays: Sequence[Any], parameters: dict[str, Any], **options: Any
+    ) -> dict[str, Any]:
+        """Run an experiment of `impls.probes` beside the implementation.
+
+        Raises ValueError for an unknown probe, LookupError for an operation that is not offered.
+        """
+        self._function(operation)
+        if name == "prepared":
+            self._function("prepare")
+        filters = _quiet()
+        try:
+            return probes.run(self._functions, name, operation, arrays, parameters, **options)
+        finally:
+            _restore(filters)
+
+    def _function(self, operation: str) -> Callable[..., Any]:
+        if operation not in self._functions:
+            raise LookupError(f"{self.spec} does not offer {operation}; it offers {', '.join(self._functions)}")
+        return self._functions[operation]
+
+
+def functions(namespace: object) -> dict[str, Callable[..., Any]]:
+    """Return the operations that a namespace defines, in the contract's order, and `prepare`; None is not defined.
+
+    Raises ValueError where something else than a function has the name of an operation.
+    """
+    offered = {}
+    for operation in (*OPERATIONS, "prepare"):
+        function = getattr(namespace, operation, None)
+        if function is None:
+            continue
+        if not callable(function):
+            raise ValueError(f"{operation} = {function!r}: accepted is a function, or None where it is not offered")
+        offered[operation] = function
+    return offered
+
+
+def _parameters(function: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the names a function can be given as keywords; None where any may be, or nothing can be seen."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    hidden = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
+    return frozenset(parameter.name for parameter in parameters if parameter.kind not in hidden)
+
+
+def _quiet() -> list[Any]:
+    """Put our filters before all others, and return the list they were put into.
+
+    `warnings.catch_warnings` would restore the wrong list where calls from two threads overlap, and costs ten times
+    as much. Adding to one list and removing from the same one is right in any order.
+    """
+    filters = cast("list[Any]", warnings.filters)
+    filters[:0] = (_SILENT, _SHOWN)
+    return filters
+
+
+def _restore(filters: list[Any]) -> None:
+    for entry in (_SILENT, _SHOWN):
+        if entry in filters:  # an implementation may have reset the filters
+            filters.remove(entry)

@@ -1,0 +1,266 @@
+"""PyTorch's own convolution and pooling behind the contract, on the CPU or on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+
+from impls.arguments import Array, Pair
+
+if TYPE_CHECKING:
+    import torch
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def on_device(
+    operation: Callable[Concatenate[TorchAdapter, Arguments], Result],
+) -> Callable[Concatenate[TorchAdapter, Arguments], Result]:
+    """Run an operation under the adapter's settings, and turn torch's refusals into the contract's ValueError."""
+
+    @wraps(operation)
+    def call(self: TorchAdapter, /, *args: Arguments.args, **parameters: Arguments.kwargs) -> Result:
+        try:
+            with self.settings():
+                return operation(self, *args, **parameters)
+        except (self.torch.OutOfMemoryError, NotImplementedError):
+            raise
+        except (RuntimeError, TypeError) as refusal:
+            raise ValueError(f"torch: {refusal}") from refusal
+
+    return call
+
+
+class TorchAdapter:
+    """A namespace of the contract whose functions are torch's; `device` is "cpu" or "cuda".
+
+    With `tf32`, float32 operands may be rounded to TF32 on a GPU. Nothing is checked but by torch, and nothing that it
+    lacks is put in its place; `supports` says what it declines. It has no function for `out_size`.
+    """
+
+    options = ("pool_dilation", "ceil_mode")
+
+    def __init__(self, device: str = "cpu", tf32: bool = False) -> None:
+        import torch
+
+        self.torch = torch
+        self.device = device
+        self.tf32 = tf32
+        self.name = f"torch-{device}" + "+tf32" * tf32
+        self.version = str(torch.__version__)
+        self.accuracy = "tf32" if tf32 else "direct"
+
+    def supports(self, operation: str, **parameters: Any) -> str | None:
+        """Return the reason why torch declines an operation with these parameters, or None."""
+        if operation == "max_pool2d_backward" and self.device != "cpu":
+            return "torch's GPU gradient of max pooling asks for the windows' geometry, which switches do not tell"
+        if "size" not in parameters:
+            return None
+        size, padding = parameters["size"], parameters.get("padding", (0, 0))
+        # Padding that holds a whole window is not declined here: torch refuses it, as the contract asks.
+        if any(F // 2 < around < F for F, around in zip(size, padding, strict=True)):
+            return "torch pads a pool by half of its window at most"
+        if parameters.get("ceil_mode") and "x_shape" in parameters:
+            divides = operation.startswith("avg") and parameters.get("count_include_pad", True)
+            extents = (D * (F - 1) + 1 for F, D in zip(size, parameters.get("dilation", (1, 1)), strict=True))
+            lines = zip(parameters["x_shape"][2:], extents, parameters["stride"], padding, strict=True)
+            return next(filter(None, (ceiling(*line, divides=divides) for line in lines)), None)
+        return None
+
+    @on_device
+    def conv2d(
+        self,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        *,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:
+        """Call torch.conv2d: x (N, C, H, W), w (K, C/G, FH, FW), b (K,) or None -> (N, K, OH, OW)."""
+        bias = None if b is None else self.tensor(b)
+        return self.array(self.torch.conv2d(self.tensor(x), self.tensor(w), bias, stride, padding, dilation, groups))
+
+    @on_device
+    def conv2d_backward(
+        self,
+        x: Array,
+        w: Array,
+        dy: Array,
+        *,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> tuple[Array, Array, Array]:
+        """Call the operator that autograd calls: dy (N, K, OH, OW) -> dx, dw, db, of the shapes of x, w and (K,).
+
+        It reads past the end of a dy of too few images. Autograd, its one caller, refuses that before; so does this.
+        """
+        if min(stride) > 0:
+            lines = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
+            outputs = ((W + 2 * P - D * (F - 1) - 1) // S + 1 for W, F, S, P, D in lines)
+            if dy.shape != (wanted := (x.shape[0], w.shape[0], *outputs)):
+                raise ValueError(f"dy shape {dy.shape}: the output's shape {wanted} is accepted")
+        dx, dw, db = self.torch.ops.aten.convolution_backward(
+            self.tensor(dy),
+            self.tensor(x),
+            self.tensor(w),
+            [w.shape[0]],
+            stride,
+            padding,
+            dilation,
+            False,  # not transposed, hence no output padding
+            [0, 0],
+            groups,
+            [True, True, True],
+        )
+        return self.array(dx), self.array(dw), self.array(db)
+
+    @on_device
+    def max_pool2d(
+        self,
+        x: Array,
+        *,
+        size: Pair,
+        stride: Pair,
+        padding: Pair = (0, 0),
+        dilation: Pair = (1, 1),
+        ceil_mode: bool = False,
+    ) -> tuple[Array, Array]:
+        """Call max_pool2d with return_indices: x (N, C, H, W) -> y, switches (N, C, OH, OW)."""
+        y, switches = self.torch.ops.aten.max_pool2d_with_indices(
+            self.tensor(x), size, stride, padding, dilation, ceil_mode
+        )
+        return self.array(y), self.array(switches)
+
+    @on_device
+    def max_pool2d_backward(self, dy: Array, switches: Array, x_shape: Sequence[int]) -> Array:
+        """Call the operator that autograd calls: dy, switches (N, C, OH, OW) -> dx of shape x_shape.
+
+        The operator wants a geometry that leads from x's shape to dy's, and on the CPU does no more than check it. The
+        true one is not told here: a row of H*W cells, cut into as many windows as there are outputs, always does.
+        """
+        N, C, H, W = x_shape
+        gradient, outputs = self.tensor(dy), dy.shape[2] * dy.shape[3]
+        cells = max(H * W, outputs)
+        row = (N, C, 1, outputs)
+        dx = self.torch.ops.aten.max_pool2d_with_indices_backward(
+            gradient.reshape(row),
+            gradient.new_empty((N, C, 1, cells)),
+            (1, cells - outputs + 1),
+            (1, 1),
+            (0, 0),
+            (1, 1),
+            False,
+            self.tensor(switches).reshape(row),
+        )
+        return self.array(dx[..., : H * W].reshape(N, C, H, W))
+
+    @on_device
+    def avg_pool2d(
+        self,
+        x: Array,
+        *,
+        size: Pair,
+        stride: Pair,
+        padding: Pair = (0, 0),
+        count_include_pad: bool = True,
+        ceil_mode: bool = False,
+    ) -> Array:
+        """Call avg_pool2d: x (N, C, H, W) -> (N, C, OH, OW)."""
+        return self.array(
+            self.torch.ops.aten.avg_pool2d(self.tensor(x), size, stride, padding, ceil_mode, count_include_pad)
+        )
+
+    @on_device
+    def avg_pool2d_backward(
+        self,
+        dy: Array,
+        x_shape: Sequence[int],
+        *,
+        size: Pair,
+        stride: Pair,
+        padding: Pair = (0, 0),
+        count_include_pad: bool = True,
+        ceil_mode: bool = False,
+    ) -> Array:
+        """Call the operator that autograd calls: dy (N, C, OH, OW) -> dx of shape x_shape."""
+        gradient = self.tensor(dy)
+        image = gradient.new_empty(tuple(x_shape))  # its shape is all that counts
+        return self.array(
+            self.torch.ops.aten.avg_pool2d_backward(
+                gradient, image, size, stride, padding, ceil_mode, count_include_pad, None
+            )
+        )
+
+    @on_device
+    def l2_pool2d(
+        self, x: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0), ceil_mode: bool = False
+    ) -> Array:
+        """Take the root of a sum of squares, an average that divides by 1: x (N, C, H, W) -> (N, C, OH, OW)."""
+        return self.array(self.norms(self.tensor(x), size, stride, padding, ceil_mode))
+
+    @on_device
+    def l2_pool2d_backward(
+        self, x: Array, dy: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0), ceil_mode: bool = False
+    ) -> Array:
+        """Multiply x by the gathered dy / y, 0 where y is 0: x (N, C, H, W), dy (N, C, OH, OW) -> dx (N, C, H, W).
+
+        Autograd through the root gives 0 * inf = NaN there; the mask is how a user of torch writes it.
+        """
+        image = self.tensor(x)
+        norms = self.norms(image, size, stride, padding, ceil_mode)
+        scales = self.torch.where(norms == 0, 0, self.tensor(dy) / norms)
+        gathered = self.torch.ops.aten.avg_pool2d_backward(scales, image, size, stride, padding, ceil_mode, True, 1)
+        return self.array(image * gathered)
+
+    def norms(self, image: torch.Tensor, size: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> torch.Tensor:
+        """Take the L2 norm of each window, (N, C, H, W) -> (N, C, OH, OW), on the device."""
+        squares = image * image
+        sums: torch.Tensor = self.torch.ops.aten.avg_pool2d(squares, size, stride, padding, ceil_mode, True, 1)
+        return sums.sqrt()
+
+    def tensor(self, array: Array) -> torch.Tensor:
+        """Bring an array to the device; what torch cannot share without a warning or an error is copied first."""
+        if not (array.dtype.isnative and array.flags.behaved and all(step >= 0 for step in array.strides)):
+            array = np.array(array, array.dtype.newbyteorder("="), order="C")
+        return self.torch.from_numpy(array).to(self.device)
+
+    def array(self, tensor: torch.Tensor) -> Array:
+        """Bring a result back; the array keeps alive the memory that torch has just allocated for it, and no other."""
+        result: Array = tensor.cpu().numpy()
+        return result
+
+    @contextmanager
+    def settings(self) -> Iterator[None]:
+        """On a GPU: let float32 be TF32 or not, choose repeatable algorithms, wait until all is done."""
+        if self.device == "cpu":
+            yield
+            return
+        backends = self.torch.backends
+        before = backends.cuda.matmul.allow_tf32
+        with backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=self.tf32):
+            backends.cuda.matmul.allow_tf32 = self.tf32
+            try:
+                yield
+                self.torch.cuda.synchronize(self.device)
+            finally:
+                backends.cuda.matmul.allow_tf32 = before
+
+
+def ceiling(image: int, extent: int, stride: int, padding: int, *, divides: bool) -> str | None:
+    """Return how torch's ceil_mode differs from the contract along one axis, or None."""
+    room = image + 2 * padding - extent
+    if room < 0:
+        return "torch's ceil_mode accepts a window larger than the padded image"
+    if divides and stride > 0 and room % stride and (room // stride + 1) * stride < image + padding:
+        return "torch's ceil_mode divides by the part of the last window that lies in the padded image"
+    return None

@@ -1,0 +1,240 @@
+"""Recipes for data: recipe + seed + geometry -> arrays. The same line gives the same data on any machine.
+
+A recipe is a name and whole numbers, as in `wide:24` or `scaled:24:-90:30:0`. Three kinds:
+
+exact     integers so small that every order of summation gives the same value: the first number is the budget in
+          bits, and n*A*B + |b| <= 2**bits holds for n terms and magnitudes A and B
+bounded   real numbers, judged against a rounding bound
+special   small integers with NaN, infinities or signed zeros among them
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from oracles.case import CONVOLUTIONS, Case
+from oracles.formats import FORMATS
+
+Shape = tuple[int, ...]
+Fill = Callable[[np.random.Generator, Shape, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one kind of data is made, and what may be concluded from it."""
+
+    fill: Fill
+    kind: str
+    signs: bool = False  # drawn independently with random signs: rounding errors then grow like sqrt(n)
+    positive: bool = False  # independent and positive: the tensor-wide statistics apply
+
+
+def odd(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Odd integers up to `most`: zeros would hide faults."""
+    half = (most + 1) // 2
+    return 2.0 * rng.integers(-half, half, shape) + 1.0
+
+
+def few(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Few distinct values, so that maxima tie."""
+    return rng.integers(-min(2, most), min(2, most) + 1, shape).astype(np.float64)
+
+
+def negative(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """All negative, so that a padding zero would win."""
+    return -np.abs(odd(rng, shape, most))
+
+
+def distinct(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """All different where the budget allows, in random order, around zero."""
+    size = math.prod(shape)
+    return (rng.permutation(size) - size // 2).reshape(shape) % (2 * most + 1) - float(most)
+
+
+def ramp(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Rising along the array, so that each cell tells where it stands."""
+    return np.arange(1.0, math.prod(shape) + 1).reshape(shape) % most + 1.0
+
+
+def one_hot(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """A single non-zero cell in each image or filter."""
+    flat = np.zeros((shape[0], math.prod(shape[1:])))
+    if flat.size:
+        flat[np.arange(shape[0]), rng.integers(0, flat.shape[1], shape[0])] = float(most)
+    return flat.reshape(shape)
+
+
+def same(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """One value everywhere."""
+    return np.full(shape, float(2 * rng.integers(0, (most + 1) // 2) + 1))
+
+
+def gauss(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Independent standard normal numbers."""
+    return rng.standard_normal(shape)
+
+
+def positive(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Independent numbers between 1/2 and 3/2."""
+    return rng.uniform(0.5, 1.5, shape)
+
+
+def spread(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Random signs and magnitudes from 2**-8 to 2**4: small terms among large ones, and much cancellation."""
+    return rng.choice([-1.0, 1.0], shape) * 2.0 ** rng.uniform(-8, 4, shape)
+
+
+def cancelling(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Neighbours that nearly cancel: each second number is the negative of the one before but for its last bits."""
+    flat = rng.uniform(1.0, 2.0, math.prod(shape))
+    flat[1::2] = -flat[0 : flat.size - flat.size % 2 : 2] * (1 + rng.integers(-4, 5, flat.size // 2) * 2.0**-20)
+    return flat.reshape(shape)
+
+
+def huge(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """One element a hundred or a thousand times as large as the others."""
+    values = rng.standard_normal(shape)
+    if values.size:
+        values.flat[rng.integers(values.size)] = most
+    return values
+
+
+def constant(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """One real number everywhere: the rounding errors of a sum all point the same way."""
+    return np.full(shape, rng.uniform(0.5, 1.5))
+
+
+def near_ties(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Numbers that differ in the last bit of a float32, so that a comparison in less precision ties."""
+    return 1.0 + rng.integers(0, 8, shape) * 2.0**-23
+
+
+def planted(*values: float) -> Fill:
+    """Small odd integers with some of the values among them, at about one place in eight and at least at one."""
+
+    def fill(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+        found = odd(rng, shape, most)
+        if found.size:
+            places = rng.random(shape) < 0.125
+            places.flat[rng.integers(found.size)] = True
+            found[places] = rng.choice(values, int(places.sum()))
+        return found
+
+    return fill
+
+
+def signed_zeros(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Zeros of both signs, and some -1."""
+    return rng.choice([0.0, -0.0, -1.0], shape, p=[0.4, 0.4, 0.2])
+
+
+RECIPES = {
+    "narrow": Recipe(odd, "exact"),
+    "wide": Recipe(odd, "exact"),
+    "scaled": Recipe(odd, "exact"),
+    "negative": Recipe(negative, "exact"),
+    "ties": Recipe(few, "exact"),
+    "distinct": Recipe(distinct, "exact"),
+    "ramp": Recipe(ramp, "exact"),
+    "one_hot": Recipe(one_hot, "exact"),
+    "same": Recipe(same, "exact"),
+    "gauss": Recipe(gauss, "bounded", signs=True),
+    "positive": Recipe(positive, "bounded", positive=True),
+    "spread": Recipe(spread, "bounded", signs=True),
+    "cancelling": Recipe(cancelling, "bounded"),
+    "huge": Recipe(huge, "bounded"),
+    "constant": Recipe(constant, "bounded"),
+    "near_ties": Recipe(near_ties, "bounded"),
+    "zeros": Recipe(signed_zeros, "special"),
+    "nan": Recipe(planted(math.nan), "special"),
+    "inf": Recipe(planted(math.inf, -math.inf), "special"),
+    "non_finite": Recipe(planted(math.nan, math.inf, -math.inf), "special"),
+    "minus_inf": Recipe(planted(*[-math.inf] * 7, math.nan), "special"),
+}
+NARROW = 7  # the largest magnitude of narrow and special data
+
+
+def recipe(case: Case) -> Recipe:
+    """The case's recipe. Raises ValueError naming those there are."""
+    name = case.recipe.split(":")[0]
+    if name not in RECIPES:
+        raise ValueError(f"{name!r} is no recipe; there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def arrays(case: Case, stream: int = 0) -> dict[str, np.ndarray]:
+    """The inputs of a case by name, in the order of the call: x, w, b or x, w, dy; x; dy; or x, dy.
+
+    x (N, C, H, W), w (K, C/G, FH, FW), b (K,), dy (N, K, OH, OW). Another stream gives other data of the same kind.
+    """
+    kind, g = recipe(case), case.geometry
+    rng = case.rng(stream)
+    numbers = [int(number) for number in case.recipe.split(":")[1:]]
+    most = magnitudes(case, rng, numbers[0] if numbers else 0)
+    powers = exponents(case)
+    shapes = {"x": g.x_shape, "w": g.w_shape, "b": (g.K,), "dy": g.y_shape}
+    form = FORMATS[case.dtype]
+    found = {}
+    finite = few if rng.random() < 0.5 else odd  # zero weights too: 0 * inf is NaN
+    for name in NAMES[case.operation]:
+        fill = kind.fill if kind.kind != "special" or name in SPOILED else finite
+        values = fill(rng, shapes[name], most[name])
+        found[name] = form.rounded(np.ldexp(values, powers[name]))
+    return found
+
+
+def exponents(case: Case) -> dict[str, int]:
+    """The power of two that each input is scaled by; a bias is scaled as the products it is added to."""
+    numbers = [int(number) for number in case.recipe.split(":")[2:]]
+    powers = dict(zip(("x", "w", "dy"), numbers + [0, 0, 0], strict=False))
+    return powers | {"b": powers["x"] + powers["w"]}
+
+
+NAMES = {
+    "conv2d": ("x", "w", "b"),
+    "conv2d_backward": ("x", "w", "dy"),
+    "max_pool2d": ("x",),
+    "max_pool2d_backward": ("x", "dy"),  # x only to find the switches
+    "avg_pool2d": ("x",),
+    "avg_pool2d_backward": ("dy",),
+    "l2_pool2d": ("x",),
+    "l2_pool2d_backward": ("x", "dy"),
+}
+SPOILED = ("x", "dy")  # non-finite weights are left open by the contract
+
+
+def magnitudes(case: Case, rng: np.random.Generator, bits: int) -> dict[str, int]:
+    """The largest magnitude of each input such that all sums of the case stay within 2**bits; at least 1."""
+    name = case.recipe.split(":")[0]
+    if not bits:
+        most = NARROW if name != "huge" else 100 if case.dtype == "float16" else 1000
+        return dict.fromkeys(("x", "w", "b", "dy"), most)
+    budget, g = 2**bits, case.geometry
+    cap = NARROW if name == "narrow" else 2 ** FORMATS[case.dtype].digits
+    if case.operation in CONVOLUTIONS:
+        found = _split(g, rng, budget, backward=case.operation != "conv2d")
+    else:
+        found = {"x": budget // g.window, "w": 1, "b": 1, "dy": budget // g.overlap}
+        if case.operation == "max_pool2d":
+            found["x"] = budget
+        if case.operation.startswith("l2"):  # the sum of squares stays below a quarter of the largest number
+            largest = int(min(FORMATS[case.dtype].largest, 2.0**100) / 4)
+            found["x"] = min(budget, math.isqrt(largest // g.window))
+    return {key: max(1, min(cap, value)) for key, value in found.items()}
+
+
+def _split(g, rng: np.random.Generator, budget: int, *, backward: bool) -> dict[str, int]:  # type: ignore[no-untyped-def]
+    """The budget of a convolution, split at random between the operands; often all of it goes to one."""
+    share = rng.choice([0.0, 0.5, 1.0, rng.random()])
+    bias = budget // 4
+    if not backward:
+        product = max(1, (budget - bias) // g.terms)
+        x = max(1, int(product**share))
+        return {"x": x, "w": product // x, "b": bias, "dy": 1}
+    outputs = max(1, g.N * g.vertical.out * g.horizontal.out)
+    dy = max(1, int((budget // max(outputs, g.window * max(1, g.K // g.G))) ** share))
+    return {"x": budget // (outputs * dy), "w": budget // (g.window * max(1, g.K // g.G) * dy), "b": 1, "dy": dy}

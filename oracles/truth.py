@@ -1,0 +1,348 @@
+"""The truth about a case: what each output is, exactly, and how far a correct implementation may lie from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from oracles import conv, pool, rounding
+from oracles.case import Case
+from oracles.conv import Nested
+from oracles.data import arrays, exponents, recipe
+from oracles.exact import floats, integers
+from oracles.formats import FORMATS, Format
+from oracles.geometry import Geometry
+from oracles.rounding import DIRECT, Arithmetic
+
+Arrays = Mapping[str, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One output: value + rest is exact, both float64; a correct result lies within bound of it.
+
+    Where bound is None the result is the exact value rounded once into `form`, and nothing else will do.
+    `owed` marks the elements that the contract speaks of; None means all. `signed`: -0 is not +0.
+    `also` names, for single elements of an index, all values that will do.
+    """
+
+    name: str
+    value: np.ndarray
+    rest: np.ndarray
+    bound: np.ndarray | None
+    form: Format
+    owed: np.ndarray | None = None
+    signed: bool = False
+    also: Mapping[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=4096)
+def truth(case: Case, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
+    """The outputs of a case on its own data, in the order in which the operation returns them."""
+    return judged(case, inputs(case), arithmetic)
+
+
+def judged(case: Case, data: Arrays, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
+    """The outputs of a case on the data given."""
+    ledger = _Sums(case, data, arithmetic)
+    return _RULES[case.operation](ledger)
+
+
+class _Sums:
+    """The inputs of one case as the oracle's loops want them, and the way back to arrays."""
+
+    def __init__(self, case: Case, data: Arrays, arithmetic: Arithmetic) -> None:
+        self.case, self.g, self.arithmetic = case, case.geometry, arithmetic
+        self.data = {name: array for name, array in data.items() if array is not None}
+        self.form = FORMATS[case.dtype]
+        self.recipe = recipe(case)
+        self.exact = self.recipe.kind != "bounded"
+        self.finite = all(np.isfinite(array).all() for array in self.data.values())
+        self.powers: dict[str, int] = {}
+
+    def numbers(self, name: str) -> Nested:
+        """An input as nested ints, its exponent noted; as floats where something is not finite."""
+        if not self.finite:
+            return self.data[name].astype(np.float64).tolist()  # type: ignore[no-any-return]
+        found, self.powers[name] = integers(self.data[name])
+        return found
+
+    def magnitude(self, run: Callable[..., Nested], *names: str, shape: tuple[int, ...]) -> np.ndarray:
+        """The same sums over absolute values, as float64: A in the bounds."""
+        found = run(*(np.abs(self.data[name].astype(np.float64)).tolist() for name in names))
+        return np.array(found, np.float64).reshape(shape)
+
+    def array(self, numbers: Nested, power: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Results back as (value, rest)."""
+        if not self.finite:
+            return np.array(numbers, np.float64).reshape(shape), np.zeros(shape)
+        return floats(numbers, power, shape)
+
+    def output(
+        self,
+        name: str,
+        value: tuple[np.ndarray, np.ndarray],
+        n: int,
+        inner: Callable[[Format], np.ndarray] | None,
+        owed: np.ndarray | None = None,
+        extra: int = 0,
+    ) -> Truth:
+        """A truth with its bound: `inner` in the accumulator's format, storing, and (n+2+extra) h for underflow."""
+        if inner is None:
+            return Truth(name, *value, None, self.form, owed)
+        accumulator = self.arithmetic.sums(self.form)
+        bound = rounding.stored(value[0], inner(accumulator), self.form, accumulator)
+        return Truth(name, *value, bound + (n + 2 + extra) * self.form.h, self.form, owed)
+
+
+def _conv2d(s: _Sums) -> tuple[Truth, ...]:
+    g, bias = s.g, s.data.get("b")
+    x, w = s.numbers("x"), s.numbers("w")
+    power = s.powers.get("x", 0) + s.powers.get("w", 0)
+    b: Nested = [0] * g.K
+    if bias is not None:
+        b = s.numbers("b")
+        x, b, power = _aligned(x, b, power, s.powers.get("b", 0), s.finite)
+    value = s.array(conv.conv2d(x, w, b, g), power, g.y_shape)
+    names = ("x", "w") if bias is None else ("x", "w", "b")
+    none = [0.0] * g.K
+
+    def magnitude() -> np.ndarray:
+        return s.magnitude(lambda x, w, b=none: conv.conv2d(x, w, b, g), *names, shape=g.y_shape)
+
+    return (s.output("y", value, g.terms, _products(s, g.terms, magnitude, _Roles(s, "y"))),)
+
+
+def _aligned(x: Nested, b: Nested, power: int, other: int, finite: bool) -> tuple[Nested, Nested, int]:
+    """Bring products at 2**power and biases at 2**other to one exponent."""
+    if not finite or power == other:
+        return x, b, power
+    if other > power:
+        return x, [value << (other - power) for value in b], power
+    shift = power - other
+    return [[[[value << shift for value in row] for row in p] for p in image] for image in x], b, other
+
+
+def _conv2d_backward(s: _Sums) -> tuple[Truth, ...]:
+    g = s.g
+    x, w, dy = s.numbers("x"), s.numbers("w"), s.numbers("dy")
+    dx, dw, db = conv.conv2d_backward(x, w, dy, g)
+    outputs = g.N * g.vertical.out * g.horizontal.out
+    terms = {"dx": g.window * max(1, g.K // g.G), "dw": outputs, "db": outputs}
+    shapes = {"dx": g.x_shape, "dw": g.w_shape, "db": (g.K,)}
+    power = {key: s.powers.get(key, 0) for key in ("x", "w", "dy")}
+    powers = {"dx": power["w"] + power["dy"], "dw": power["x"] + power["dy"], "db": power["dy"]}
+    found: list[np.ndarray] = []  # the three magnitudes come out of one run of the loops
+
+    def magnitude(i: int, shape: tuple[int, ...]) -> np.ndarray:
+        if not found:
+            lists = (np.abs(s.data[name].astype(np.float64)).tolist() for name in ("x", "w", "dy"))
+            found.extend(np.array(part, np.float64) for part in conv.conv2d_backward(*lists, g))
+        return found[i].reshape(shape)
+
+    padded = any(axis.pad_before + axis.pad_after for axis in (g.vertical, g.horizontal))
+    truths = []
+    for i, (name, numbers) in enumerate((("dx", dx), ("dw", dw), ("db", db))):
+        value = s.array(numbers, powers[name], shapes[name])
+        roles = _Roles(s, name)
+        inner = _products(s, terms[name], lambda i=i, name=name: magnitude(i, shapes[name]), roles)  # type: ignore[misc]
+        owed = None
+        if name == "dw" and padded and not np.isfinite(s.data["dy"]).all():
+            owed = np.isfinite(s.data["dy"]).all((0, 2, 3))[:, None, None, None] & np.ones(shapes[name], bool)
+        truths.append(s.output(name, value, terms[name], inner, owed))
+    return tuple(truths)
+
+
+class _Roles:
+    """Which two inputs an output of a convolution is made of, and their norms."""
+
+    def __init__(self, s: _Sums, output: str) -> None:
+        self.s, self.output = s, output
+
+    @property
+    def unit(self) -> float:
+        """What exact results are multiples of."""
+        powers = exponents(self.s.case)
+        operands = {"y": "x w", "dx": "w dy", "dw": "x dy", "db": "dy"}[self.output].split()
+        return math.ldexp(1.0, sum(powers[name] for name in operands))
+
+    def norms(self) -> np.ndarray:
+        """The product of the Euclidean norms of all that one output of a transform is made of."""
+        g, s = self.s.g, self.s
+        channels, filters = g.C // g.G, max(1, g.K // g.G)
+        square = {key: array.astype(np.float64) ** 2 for key, array in s.data.items()}
+        if self.output == "y":
+            images = np.sqrt(square["x"].reshape(g.N, g.G, -1).sum(-1)).repeat(filters, 1)  # (N, K)
+            return (images * np.sqrt(square["w"].sum((1, 2, 3))))[:, :, None, None]
+        if self.output == "dx":
+            outputs = np.sqrt(square["dy"].reshape(g.N, g.G, -1).sum(-1))  # (N, G)
+            weights = np.sqrt(square["w"].reshape(g.G, filters, channels, -1).sum((1, 3)))  # (G, C/G)
+            return (outputs[:, :, None] * weights).reshape(g.N, g.C)[:, :, None, None]
+        if self.output == "dw":
+            inputs = np.sqrt(square["x"].sum((0, 2, 3))).reshape(g.G, 1, channels)
+            outputs = np.sqrt(square["dy"].sum((0, 2, 3))).reshape(g.G, filters, 1)
+            return (outputs * inputs).reshape(g.K, channels)[:, :, None, None]
+        return np.sqrt(square["dy"].sum((0, 2, 3)))
+
+    def bias(self) -> np.ndarray | float:
+        """|b| where the output adds one."""
+        b = self.s.data.get("b") if self.output == "y" else None
+        return 0.0 if b is None else np.abs(b.astype(np.float64))[None, :, None, None]
+
+
+def _products(
+    s: _Sums, n: int, magnitude: Callable[[], np.ndarray], roles: _Roles
+) -> Callable[[Format], np.ndarray] | None:
+    """The bound of a sum of n products in the arithmetic declared; None where the answer is the exact one."""
+    arithmetic = s.arithmetic
+    if s.exact:
+        if not arithmetic.transforms:
+            return None
+        return lambda form: np.full(magnitude().shape, roles.unit * 0.499999)  # rounds to the right integer
+
+    def bound(form: Format) -> np.ndarray:
+        total = magnitude()
+        direct = rounding.sums(n, total, form, signs=s.recipe.signs)
+        if arithmetic.accuracy == "fft":
+            transformed = rounding.fft(rounding.points(s.g), roles.norms(), roles.bias(), form)
+            return np.maximum(direct, transformed)
+        if arithmetic.accuracy == "tf32":
+            return np.maximum(direct, rounding.tf32(n, total))
+        if arithmetic.winograd is not None and roles.output != "db":
+            return np.maximum(direct, arithmetic.winograd.bound(roles.output, s.g, s.data, form))
+        return direct
+
+    return bound
+
+
+def _max_pool2d(s: _Sums) -> tuple[Truth, ...]:
+    s.finite = False  # nothing is added: floats are as exact as ints, and keep the sign of zero
+    y, switches = pool.max_pool2d(s.numbers("x"), s.g)
+    zeros = np.zeros(s.g.y_shape)
+    value = np.array(y, np.float64).reshape(s.g.y_shape)
+    index = np.array(switches, np.int64).reshape(s.g.y_shape)
+    width = s.g.horizontal.size
+    anywhere = {  # where a NaN wins, any element of its window may be the switch
+        (n, c, oy, ox): frozenset(
+            iy * width + ix for _, iy in s.g.vertical.taps(oy) for _, ix in s.g.horizontal.taps(ox)
+        )
+        for n, c, oy, ox in np.argwhere(np.isnan(value)).tolist()
+    }
+    return (
+        Truth("y", value, zeros, None, s.form, signed=True),
+        Truth("switches", index, zeros, None, s.form, also=anywhere),
+    )
+
+
+def switches(case: Case, x: np.ndarray) -> np.ndarray:
+    """The switches (N, C, OH, OW) that max pooling finds in x (N, C, H, W)."""
+    _, found = pool.max_pool2d(x.astype(np.float64).tolist(), case.geometry)
+    return np.array(found, np.int64).reshape(case.geometry.y_shape)
+
+
+def _max_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
+    g = s.g
+    index = s.data["switches"]
+    s.finite = bool(np.isfinite(s.data["dy"]).all())
+
+    def run(dy: Nested) -> Nested:
+        return pool.max_pool2d_backward(dy, index.tolist(), g)
+
+    value = s.array(run(s.numbers("dy")), s.powers.get("dy", 0), g.x_shape)
+
+    def bound(form: Format) -> np.ndarray:
+        return rounding.gamma(g.overlap, form.u) * s.magnitude(run, "dy", shape=g.x_shape)
+
+    return (s.output("dx", value, 1, None if s.exact else bound, extra=g.overlap),)
+
+
+def _avg_pool2d(s: _Sums) -> tuple[Truth, ...]:
+    g, n = s.g, s.g.window
+    counts = pool.window_counts(g, s.case.include_pad)
+
+    def run(x: Nested) -> Nested:
+        return pool.divided(pool.window_sums(x, g), counts)
+
+    value = s.array(run(s.numbers("x")), s.powers.get("x", 0) - pool.GUARD, g.y_shape)
+
+    def bound(form: Format) -> np.ndarray:
+        return rounding.gamma(n + 1, form.u) * s.magnitude(run, "x", shape=g.y_shape)
+
+    return (s.output("y", value, n, None if s.exact and _shifts(counts) else bound),)
+
+
+def _avg_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
+    g = s.g
+    counts = pool.window_counts(g, s.case.include_pad)
+
+    def run(dy: Nested) -> Nested:
+        return pool.spread(pool.divided(dy, counts), g)
+
+    value = s.array(run(s.numbers("dy")), s.powers.get("dy", 0) - pool.GUARD, g.x_shape)
+
+    def bound(form: Format) -> np.ndarray:
+        return rounding.gamma(g.overlap + 2, form.u) * s.magnitude(run, "dy", shape=g.x_shape)
+
+    return (s.output("dx", value, 1, None if s.exact and _shifts(counts) else bound, extra=g.overlap),)
+
+
+def _shifts(counts: list[list[int]]) -> bool:
+    """Whether every count is a power of two, so that dividing by it rounds nothing."""
+    return all(count & (count - 1) == 0 for row in counts for count in row)
+
+
+def _squares(x: Nested, g: Geometry) -> Nested:
+    return pool.window_sums([[[[v * v for v in row] for row in plane] for plane in image] for image in x], g)
+
+
+def _l2_pool2d(s: _Sums) -> tuple[Truth, ...]:
+    g, n = s.g, s.g.window
+    found = pool.roots(_squares(s.numbers("x"), g))
+    value = s.array(found, s.powers.get("x", 0) - pool.GUARD, g.y_shape)
+    return (s.output("y", value, n, lambda form: (n / 2 + 3) * form.u * np.abs(value[0])),)
+
+
+def _l2_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
+    g, n = s.g, s.g.window
+
+    def run(x: Nested, dy: Nested) -> Nested:
+        return pool.l2_pool2d_backward(x, dy, pool.roots(_squares(x, g)), g)
+
+    # x*dy << 3*GUARD over a norm with GUARD bits behind the point: units of x cancel
+    value = s.array(run(s.numbers("x"), s.numbers("dy")), s.powers.get("dy", 0) - 2 * pool.GUARD, g.x_shape)
+
+    def bound(form: Format) -> np.ndarray:
+        return (n / 2 + 5 + g.overlap) * form.u * s.magnitude(run, "x", "dy", shape=g.x_shape)
+
+    return (s.output("dx", value, n, bound, extra=g.overlap),)
+
+
+def inputs(case: Case, stream: int = 0) -> dict[str, np.ndarray | None]:
+    """The arrays of the call in the contract's order, by name; b is None where the case has no bias.
+
+    conv2d: x, w, b; conv2d_backward: x, w, dy; max_pool2d_backward: dy, switches; other gradients: (x,) dy.
+    """
+    found: dict[str, np.ndarray | None] = dict(arrays(case, stream))
+    if case.operation == "conv2d" and not case.bias:
+        found["b"] = None
+    if case.operation == "max_pool2d_backward":
+        x = found.pop("x")
+        assert x is not None
+        found["switches"] = switches(case, x)
+    return found
+
+
+_RULES: dict[str, Callable[[_Sums], tuple[Truth, ...]]] = {
+    "conv2d": _conv2d,
+    "conv2d_backward": _conv2d_backward,
+    "max_pool2d": _max_pool2d,
+    "max_pool2d_backward": _max_pool2d_backward,
+    "avg_pool2d": _avg_pool2d,
+    "avg_pool2d_backward": _avg_pool2d_backward,
+    "l2_pool2d": _l2_pool2d,
+    "l2_pool2d_backward": _l2_pool2d_backward,
+}

@@ -1,0 +1,170 @@
+"""One output held against the truth: the verdict, and the sentences that tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oracles.truth import Truth
+
+AGREES = "agrees"
+DIFFERS = "differs"
+MISTRUSTED = "mistrusted"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found. `ratio` is the worst error in units of its bound: 0 or inf where the answer is the exact one.
+
+    `place` is the worst element's array and index, `want` what it should be; `data` the inputs where a property made
+    its own.
+    """
+
+    kind: str = AGREES
+    message: str = ""
+    ratio: float = 0.0
+    elements: int = 0
+    place: tuple[str, tuple[int, ...]] | None = None
+    want: float = 0.0
+    data: Mapping[str, np.ndarray | None] | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing speaks against the implementation; thin evidence does not, but is counted apart."""
+        return self.kind in (AGREES, MISTRUSTED)
+
+
+def judge(truths: Sequence[Truth], result: Any) -> Verdict:
+    """Hold what an operation returned against its truths, first its form, then every element. Never raises."""
+    expected = ", ".join(truth.name for truth in truths)
+    outputs = (result,) if len(truths) == 1 else result
+    if len(truths) > 1 and not isinstance(result, (tuple, list)):
+        return _form(f"returned {_kind(result)} where a tuple ({expected}) is due")
+    if len(outputs) != len(truths):
+        return _form(f"returned {len(outputs)} results where {len(truths)} are due ({expected})")
+    for truth, output in zip(truths, outputs, strict=True):
+        complaint = form(truth.name, output, truth.value.shape, _dtype(truth))
+        if complaint:
+            return _form(complaint)
+    return joined([_compare(truth, output) for truth, output in zip(truths, outputs, strict=True)])
+
+
+def joined(verdicts: Sequence[Verdict]) -> Verdict:
+    """Several verdicts as one: the first that does not agree, or all counted together."""
+    for verdict in verdicts:
+        if not verdict.agrees:
+            return verdict
+    kind = MISTRUSTED if any(verdict.kind == MISTRUSTED for verdict in verdicts) else AGREES
+    ratio = max((verdict.ratio for verdict in verdicts), default=0.0)
+    return Verdict(kind, "", ratio, sum(verdict.elements for verdict in verdicts))
+
+
+def equal(name: str, got: Any, want: np.ndarray, within: np.ndarray | float = 0.0) -> Verdict:
+    """Hold one array of an implementation against another, element by element, NaN equal to NaN."""
+    complaint = form(name, got, want.shape, want.dtype)
+    if complaint:
+        return _form(complaint)
+    value = want.astype(np.int64 if want.dtype.kind == "i" else np.float64)
+    return _elements(name, got.astype(value.dtype), value, np.broadcast_to(within, want.shape), None)
+
+
+def thin(truths: Sequence[Truth]) -> bool:
+    """Whether the true outputs are nearly all zero, so that agreement says little."""
+    cells = sum(truth.value.size for truth in truths)
+    return cells > 0 and sum(np.count_nonzero(truth.value) for truth in truths) <= cells // 10
+
+
+def form(name: str, output: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    """What is wrong with an output's type, shape or dtype; byte order does not count."""
+    if not isinstance(output, np.ndarray):
+        return f"{name} is {_kind(output)} where a NumPy array is due"
+    if output.shape != shape:
+        return f"{name} has shape {output.shape} where {shape} is due"
+    if output.dtype.newbyteorder("=") != dtype:
+        return f"{name} has dtype {output.dtype} where {dtype} is due"
+    return ""
+
+
+def _dtype(truth: Truth) -> np.dtype[Any]:
+    return truth.value.dtype if truth.value.dtype.kind == "i" else np.dtype(truth.form.array)
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _form(message: str) -> Verdict:
+    return Verdict(DIFFERS, message, math.inf)
+
+
+def _compare(truth: Truth, output: np.ndarray) -> Verdict:
+    if truth.value.dtype.kind == "i":
+        return _integers(truth, output)
+    got = output.astype(np.float64)
+    if truth.bound is None:
+        want = truth.form.rounded(truth.value).astype(np.float64)
+        return _elements(truth.name, got, want, None, truth.owed, signed=truth.signed)
+    return _elements(truth.name, got, truth.value, truth.bound, truth.owed, rest=truth.rest)
+
+
+def _integers(truth: Truth, output: np.ndarray) -> Verdict:
+    wrong = output != truth.value
+    for place, allowed in truth.also.items():
+        wrong[place] = int(output[place]) not in allowed
+    if not wrong.any():
+        return Verdict(elements=wrong.size)
+    place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    return _differs(truth.name, wrong, place, int(output[place]), int(truth.value[place]), math.inf, "")
+
+
+def _elements(
+    name: str,
+    got: np.ndarray,
+    want: np.ndarray,
+    bound: np.ndarray | None,
+    owed: np.ndarray | None,
+    *,
+    rest: np.ndarray | float = 0.0,
+    signed: bool = False,
+) -> Verdict:
+    """Compare element by element; bound None or 0 means that only the value itself will do."""
+    with np.errstate(all="ignore"):
+        alike = (got == want) | ((got != got) & (want != want))
+        if signed:
+            alike &= (np.signbit(got) == np.signbit(want)) | (got != 0)
+        if bound is None:
+            error = np.where(alike, 0.0, np.abs(got - want))
+            ratio = np.where(alike, 0.0, math.inf)
+        else:
+            error = np.where(alike & ~np.isfinite(want), 0.0, np.abs((got - want) - rest))
+            ratio = np.where(error == 0, 0.0, error / bound)
+            ratio = np.where(np.isfinite(error), ratio, math.inf)
+    if owed is not None:
+        ratio = np.where(owed, ratio, 0.0)
+    wrong = ~(ratio <= 1.0)
+    if not wrong.any():
+        return Verdict(ratio=float(ratio.max(initial=0.0)), elements=wrong.size)
+    # the worst: what should have been finite, or not, comes first; then the error in units of the bound, or itself
+    weight = np.where(wrong, np.where(np.isfinite(error), error if bound is None else ratio, np.inf), -1.0)
+    place = np.unravel_index(int(weight.argmax()), weight.shape)
+    within = "" if bound is None else f"{float(bound[place]):.3g}"
+    return _differs(name, wrong, place, float(got[place]), float(want[place]), float(ratio[place]), within)
+
+
+def _differs(
+    name: str, wrong: np.ndarray, place: tuple[Any, ...], got: float, want: float, ratio: float, within: str
+) -> Verdict:
+    where = ", ".join(str(int(i)) for i in place)
+    off = abs(float(got) - float(want))
+    units = f"{off:.6g}, {ratio:.3g} times the bound {within}" if within else f"{off:.6g}; the answer is exact, nothing else will do"
+    lines = [
+        f"{int(wrong.sum())} of {wrong.size} elements of {name} differ; the worst is {name}[{where}]",
+        f"  got    {got:.17g}" if isinstance(got, float) else f"  got    {got}",
+        f"  want   {want:.17g}" if isinstance(want, float) else f"  want   {want}",
+        f"  error  {units}",
+    ]
+    return Verdict(DIFFERS, "\n".join(lines), ratio, wrong.size, (name, tuple(map(int, place))), want)

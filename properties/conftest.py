@@ -1,0 +1,180 @@
+"""How properties are run: which implementation and operation, for how long, and what is written of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import conftest as root
+from impls.subject import Subject
+from properties import messages
+from properties.examiner import Examiner, Tally, set_under_test
+from properties.laws import Law
+
+EXAMINER = pytest.StashKey[Examiner]()
+BUDGET = pytest.StashKey["Budget"]()
+
+
+class Budget:
+    """Seconds left to each implementation, and the properties still to come."""
+
+    def __init__(self, seconds: float, waiting: dict[str, int]) -> None:
+        self.left = dict.fromkeys(waiting, seconds)
+        self.waiting = waiting
+        self.failing: set[tuple[str, str]] = set()  # implementation and operation
+
+    def share(self, name: str) -> float:
+        """Seconds for the next property: twice its even share, as most take less."""
+        return max(0.0, 2 * self.left[name] / max(1, self.waiting[name]))
+
+    def spend(self, name: str, seconds: float) -> None:
+        """Book what a property took."""
+        self.left[name] -= seconds
+        self.waiting[name] -= 1
+
+
+def pytest_ignore_collect(collection_path: Any, config: pytest.Config) -> bool | None:
+    """`pytest properties/` judges implementations; the suite's tests of itself run when their path is named."""
+    if collection_path.name in ("selfcheck", "mutants") and collection_path.parent == root.ROOT / "properties":
+        named = [config.invocation_params.dir / str(argument).split("::")[0] for argument in config.args]
+        if not any(collection_path in (path, *path.parents) for path in named):
+            return True
+    return None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every operation of a property, and within it every implementation."""
+    law: Law | None = getattr(metafunc.function, "law", None)
+    if law is None:
+        return
+    state = metafunc.config.stash[root.STATE]
+    names = {spec: _short(spec, state.subjects) for spec in state.subjects}
+    pairs = [(operation, spec) for operation in law.operations for spec in state.subjects if _wanted(law, operation, state)]
+    ids = [f"{operation}-{names[spec]}" for operation, spec in pairs]
+    metafunc.parametrize("subject", pairs, indirect=True, ids=ids, scope="session")
+
+
+def _wanted(law: Law, operation: str, state: root.State) -> bool:
+    case = state.case
+    return case is None or (case.operation == operation and law.details == {key for key, _ in case.details})
+
+
+def _short(spec: str, among: dict[str, Subject]) -> str:
+    """The specification without its folder, where that names it still."""
+    short = spec.replace("\\", "/").rsplit("/", 1)[-1]
+    return short if sum(other.replace("\\", "/").rsplit("/", 1)[-1] == short for other in among) == 1 else spec
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Count what each implementation has before it."""
+    waiting = dict.fromkeys(config.stash[root.STATE].subjects, 0)
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item.function, "law"):
+            waiting[item.callspec.params["subject"][1]] += 1
+    config.stash[BUDGET] = Budget(config.option.budget, waiting)
+
+
+@pytest.fixture(scope="session")
+def subject(request: pytest.FixtureRequest) -> Examiner:
+    """One operation of one implementation, ready to be examined."""
+    operation, spec = request.param
+    examiner = Examiner(request.config.stash[root.STATE].subjects[spec], operation)
+    set_under_test(examiner)
+    return examiner
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a property: within its share of the budget, unshrunk after a first failure, or on the one case asked for."""
+    law: Law | None = getattr(pyfuncitem.function, "law", None)
+    if law is None:
+        return None
+    examiner: Examiner = pyfuncitem.funcargs["subject"]
+    config = pyfuncitem.config
+    budget, spec = config.stash[BUDGET], examiner.subject.spec
+    pyfuncitem.stash[EXAMINER] = examiner
+    examiner.begin(budget.share(spec))
+    started = time.perf_counter()
+    try:
+        if not examiner.subject.offers(examiner.operation):
+            pytest.skip(f"{spec} offers no {examiner.operation}")
+        case = config.stash[root.STATE].case
+        if case is not None:
+            law.one(examiner, case)
+        elif (spec, examiner.operation) in budget.failing:
+            law.unshrunk(subject=examiner)
+        else:
+            pyfuncitem.obj(subject=examiner)
+    finally:
+        budget.spend(spec, time.perf_counter() - started)
+        if examiner.failure is not None:
+            budget.failing.add((spec, examiner.operation))
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Turn what was found into rows, and a failure into a diagnosis."""
+    report = yield
+    if call.when == "call" and EXAMINER in item.stash:
+        assert isinstance(item, pytest.Function)
+        examiner, law = item.stash[EXAMINER], item.function.law
+        found = _rows(item, examiner, law, call.duration)
+        if report.failed and examiner.failure is not None and not _suites_own(call):
+            report.longrepr = found[0]["message"]
+        elif report.failed:  # the suite's own fault, or one that did not happen again
+            found = [row | {"verdict": "raised", "message": report.longreprtext} for row in found[:1]]
+        report.poolproof_rows = found
+    return report  # type: ignore[return-value]
+
+
+def _suites_own(call: pytest.CallInfo[None]) -> bool:
+    """Whether an exception is neither an assertion nor Hypothesis' word that a failure came and went."""
+    from hypothesis.errors import Flaky
+
+    return call.excinfo is not None and not isinstance(call.excinfo.value, (AssertionError, Flaky))
+
+
+def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -> list[dict[str, Any]]:
+    """One row for each format, the one that failed first."""
+    from reports.ledger import Row
+
+    name = f"{item.path.name}::{item.originalname}"
+    common = {"property": name, "title": law.title, "level": law.level, "operation": examiner.operation}
+    common |= {"implementation": examiner.subject.spec, "seconds": seconds}
+    if not examiner.subject.offers(examiner.operation):
+        reason = f"offers no {examiner.operation}"
+        return [Row(**common, dtype="", verdict="unsupported", reason=reason).to_json()]
+    rows = []
+    failure = examiner.failure
+    for dtype, tally in (examiner.tallies or {"": Tally()}).items():
+        counts: dict[str, Any] = {
+            "dtype": dtype, "examples": tally.examples, "elements": tally.elements, "mistrusted": tally.mistrusted,
+            "unsupported": sum(tally.unsupported.values()), "worst_ratio": tally.ratio or None,
+        }  # fmt: skip
+        if failure is not None and failure[0].dtype == dtype:
+            case, verdict = failure
+            text = messages.told(examiner, item.nodeid.split("[")[0], law, case, verdict)
+            row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
+            rows.insert(0, row.to_json())
+        else:
+            verdict_, reason = _summed(tally, examiner.unreached)
+            rows.append(Row(**common, **counts, verdict=verdict_, reason=reason).to_json())
+    return rows
+
+
+def _summed(tally: Tally, unreached: int) -> tuple[str, str]:
+    """The verdict on one format where nothing failed, and its reason."""
+    declined = sum(tally.unsupported.values())
+    reasons = "; ".join(sorted(tally.unsupported, key=tally.unsupported.__getitem__, reverse=True)[:3])
+    if not tally.examples:
+        return ("unsupported", reasons) if declined else ("not reached", f"the budget was spent ({unreached} cases left)")
+    if declined > tally.examples:
+        return "mistrusted", f"{declined} of {declined + tally.examples} cases are declared unsupported: {reasons}"
+    if 2 * tally.mistrusted > tally.examples:
+        return "mistrusted", f"in {tally.mistrusted} of {tally.examples} cases the true outputs are nearly all zero"
+    return "agrees", ""

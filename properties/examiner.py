@@ -1,0 +1,199 @@
+"""An implementation and one of its operations under examination: the calls, and what they are held against.
+
+The tally counts what was examined, so that agreement can be told from not having looked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from impls.subject import Subject
+from oracles import truth as truths
+from oracles.case import CONVOLUTIONS, Case
+from oracles.data import recipe
+from oracles.rounding import Arithmetic
+from oracles.truth import Truth
+from oracles.verdict import MISTRUSTED, Verdict, judge, thin
+
+SHRINKING = 10.0  # seconds spent on making a failure small
+RANDOM = ("narrow", "wide", "scaled", "gauss", "positive", "spread", "cancelling", "huge", "distinct", "ramp")
+
+
+class Unsupported(Exception):  # noqa: N818 - it is no error
+    """The implementation says that it does not do this case; the reason is the message."""
+
+
+class Raised(AssertionError):  # noqa: N818
+    """The implementation raised where it owes a result; the verdict is already counted."""
+
+
+@dataclass
+class Tally:
+    """What one property found of one implementation, operation and format."""
+
+    examples: int = 0
+    elements: int = 0
+    mistrusted: int = 0
+    ratio: float = 0.0
+    unsupported: dict[str, int] = field(default_factory=dict)
+
+
+class Examiner:
+    """What a property gets: one operation of one subject, to be called and judged.
+
+    A property asks for results with `run` and for verdicts with `judge`, `expect_refusal` or `hold`, and asserts them.
+    """
+
+    def __init__(self, subject: Subject, operation: str) -> None:
+        self.subject, self.operation = subject, operation
+        self.options = frozenset(subject.declared.options)
+        declared = subject.declared
+        self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator)
+        self.formats = (declared.storage,) if declared.storage else declared.dtypes
+        self.begin(float("inf"))
+
+    def __repr__(self) -> str:
+        return f"<{self.subject.spec} {self.operation}>"
+
+    def begin(self, seconds: float) -> None:
+        """Forget what was counted, and start the clock: examples beyond these seconds are not reached."""
+        self.tallies: dict[str, Tally] = {}
+        self.unreached = 0
+        self.failure: tuple[Case, Verdict] | None = None
+        self._failed: set[Case] = set()
+        self._end = time.perf_counter() + seconds
+
+    def late(self, case: Case) -> bool:
+        """Whether the time is up; after a failure, whether that for shrinking it is, unless this very case failed.
+
+        So what was found stays found, and nothing looks flaky.
+        """
+        if time.perf_counter() < self._end or case in self._failed:
+            return False
+        self.unreached += self.failure is None
+        return True
+
+    def option(self, name: str, operation: str = "") -> bool:
+        """Whether the operation takes what this declared option adds."""
+        parameter = {"ceil_mode": "ceil_mode", "pool_dilation": "dilation"}.get(name)
+        operation = operation or self.operation
+        return name in self.options and (parameter is None or self.subject.takes(operation, parameter))
+
+    # calls
+
+    def run(self, case: Case, data: dict[str, np.ndarray | None] | None = None) -> Any:
+        """The operation's result on the case's data, or on the data given.
+
+        Raises Unsupported where the implementation says so; what it raises itself becomes a verdict.
+        """
+        arrays, parameters = self.arguments(case, data)
+        with self.answering(case):
+            return self.subject.call(case.operation, *arrays, **parameters)
+
+    @contextlib.contextmanager
+    def answering(self, case: Case) -> Iterator[None]:
+        """Around a call that must succeed: what it raises becomes a verdict, and Raised."""
+        try:
+            yield
+        except Exception as error:
+            verdict = self.hold(case, raised(error))
+            raise Raised(verdict.message) from error
+
+    def arguments(self, case: Case, data: dict[str, np.ndarray | None] | None = None) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and keyword arguments of the call. Raises Unsupported where the implementation says so."""
+        if data is None:
+            data = truths.inputs(case)
+        parameters = self.parameters(case)
+        self.require(case.operation, case, parameters)
+        arrays: list[Any] = list(data.values())
+        if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
+            arrays.append(case.geometry.x_shape)
+        return arrays, parameters
+
+    def parameters(self, case: Case) -> dict[str, Any]:
+        """The keyword arguments, as this implementation's options spell them."""
+        return case.parameters(frozenset(name for name in self.options if self.option(name, case.operation)))
+
+    def require(self, operation: str, case: Case, parameters: dict[str, Any]) -> None:
+        """Raise Unsupported where the implementation does not offer this operation with these parameters."""
+        if not self.subject.offers(operation):
+            raise Unsupported(f"offers no {operation}")
+        reason = self.subject.supports(operation, **parameters, x_shape=case.geometry.x_shape, dtype=case.dtype)
+        if reason:
+            raise Unsupported(reason)
+
+    # verdicts
+
+    def judge(self, case: Case, result: Any, expected: Sequence[Truth] | None = None) -> Verdict:
+        """The verdict on a result of `run`, counted; held against the case's truth unless another is given."""
+        if expected is None:
+            expected = truths.truth(case, self.arithmetic)
+        verdict = judge(expected, result)
+        if verdict.agrees and case.recipe.split(":")[0] in RANDOM and thin(expected):
+            verdict = Verdict(MISTRUSTED, "", verdict.ratio, verdict.elements)
+        return self.hold(case, verdict)
+
+    def hold(self, case: Case, verdict: Verdict) -> Verdict:
+        """Count a verdict that the property reached by itself, and return it."""
+        tally = self.tallies.setdefault(case.dtype, Tally())
+        if not verdict.agrees:
+            if self.failure is None:
+                self._end = time.perf_counter() + SHRINKING
+            self._failed.add(case)
+            self.failure = case, verdict
+        elif self.failure is None:  # while a failure is shrunk, nothing is counted
+            tally.elements += verdict.elements
+            tally.ratio = max(tally.ratio, verdict.ratio)
+            tally.mistrusted += verdict.kind == MISTRUSTED
+        return verdict
+
+    def rounding_units(self, case: Case, result: np.ndarray) -> np.ndarray:
+        """Results on exact data as the integers they stand for: a transform's are rounded to the nearest."""
+        if self.arithmetic.transforms and case.operation in CONVOLUTIONS and recipe(case).kind == "exact":
+            return np.rint(result)
+        return result
+
+    @contextlib.contextmanager
+    def example(self, case: Case) -> Iterator[None]:
+        """Around each example: count it, and turn what the implementation raises into a verdict."""
+        try:
+            yield
+        except Unsupported as reason:
+            if self.failure is None:
+                reasons = self.tallies.setdefault(case.dtype, Tally()).unsupported
+                reasons[str(reason)] = reasons.get(str(reason), 0) + 1
+            return
+        if self.failure is None:
+            self.tallies.setdefault(case.dtype, Tally()).examples += 1
+
+
+def raised(error: Exception) -> Verdict:
+    """The verdict on an exception where a result is due; a ValueError is a refusal."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    where = f"\n  at     {frames[-1].filename}:{frames[-1].lineno}  {frames[-1].line}" if frames else ""
+    said = f"{type(error).__name__}: {error}"
+    kind = "refused what is valid" if isinstance(error, ValueError) else "raised"
+    hint = "" if kind == "raised" else "\n  this case is valid; if it is not meant to be offered, declare it by limits or supports()"
+    return Verdict(kind, f"the call raised {said}{where}{hint}", math.inf)
+
+
+_under_test: ContextVar[Examiner] = ContextVar("under_test")
+
+
+def under_test() -> Examiner:
+    """The examiner whose property is running: strategies draw what its implementation declares."""
+    return _under_test.get()
+
+
+def set_under_test(examiner: Examiner) -> None:
+    """Called by the fixture before each property."""
+    _under_test.set(examiner)

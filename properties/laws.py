@@ -1,0 +1,60 @@
+"""The decorator that makes a function of a subject and a case into a property."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from oracles.case import Case
+from properties.examiner import Examiner
+
+LEVELS = ("values", "gradients", "specials", "arrays", "refusals", "repeatability")
+
+Property = Callable[[Examiner, Case], None]
+
+
+@dataclass(frozen=True)
+class Law:
+    """What the runner knows of a property: where it stands, which operations it speaks of, and how to examine it."""
+
+    title: str
+    level: str
+    operations: tuple[str, ...]
+    details: frozenset[str]
+    one: Property  # a single case
+    unshrunk: Callable[..., None]  # drawn cases, the first failure reported as it is
+
+
+def law(
+    level: str, operations: Sequence[str], cases: SearchStrategy[Case], *, details: Sequence[str] = ()
+) -> Callable[[Property], Callable[..., None]]:
+    """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
+
+    The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
+    it reads by `case.detail`.
+    """
+    assert level in LEVELS, level
+
+    def decorate(function: Property) -> Callable[..., None]:
+        @functools.wraps(function)
+        def examined(subject: Examiner, case: Case) -> None:
+            if case.operation != subject.operation or subject.late(case):
+                return  # an @example may be of another operation
+            with subject.example(case):
+                function(subject, case)
+
+        drawn = given(case=cases)(examined)
+        quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
+        title = (inspect.getdoc(function) or "").split("\n")[0]
+        drawn.law = Law(title, level, tuple(operations), frozenset(details), examined, quick)  # type: ignore[attr-defined]
+        marked: Any = pytest.mark.usefixtures("subject")(getattr(pytest.mark, level)(drawn))
+        return marked  # type: ignore[no-any-return]
+
+    return decorate

@@ -1,0 +1,74 @@
+"""Which recipes say something about an operation in a format, and the numbers that go with them."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from oracles.case import CONVOLUTIONS
+from oracles.data import RECIPES
+from oracles.formats import FORMATS, Format
+from oracles.geometry import Geometry
+from oracles.rounding import Arithmetic, exact_bits
+
+EXACT = ("narrow", "wide", "wide", "scaled")
+BOUNDED = ("gauss", "spread", "positive", "cancelling", "huge", "constant")
+ORDERED = ("distinct", "ties", "narrow", "negative", "zeros", "near_ties", "wide", "scaled")  # what comparisons need
+SPECIAL = ("nan", "inf", "non_finite")
+
+PLAIN = frozenset({*BOUNDED, *SPECIAL, "zeros", "near_ties", "minus_inf"})  # spelled without numbers
+L2_HALF = frozenset({"narrow", "wide", "ties", "negative", "distinct", "positive"})
+
+
+def possible(name: str, operation: str, dtype: str, arithmetic: Arithmetic) -> bool:
+    """Whether the contract owes an answer on such data: a transform none for special values, L2 none for tiny ones."""
+    if name == "near_ties":
+        return FORMATS[dtype].digits >= 24
+    if operation in CONVOLUTIONS and arithmetic.transforms:
+        return RECIPES[name].kind != "special"
+    if operation.startswith("l2") and dtype == "float16":
+        return name in L2_HALF  # the squares of the others leave the normal numbers
+    return True
+
+
+def spelled(name: str, operation: str, dtype: str, geometry: Geometry, arithmetic: Arithmetic, seed: int) -> str:
+    """The recipe with its numbers: the budget in bits, and the exponents of x, w and dy where it scales."""
+    if name in PLAIN:
+        return name
+    convolution = operation in CONVOLUTIONS
+    form = FORMATS[dtype]
+    bits = exact_bits(geometry, form, arithmetic, convolution=convolution)
+    if name != "scaled":
+        return f"{name}:{bits}"
+    rng = random.Random(seed)
+    if convolution and arithmetic.transforms:
+        x, w, dy = (rng.randint(-20, 20) for _ in range(3))
+    elif operation.startswith("l2"):
+        x, w, dy = _l2_exponents(form, bits, geometry, rng)
+    else:
+        x, w, dy = _exponents(form, bits, operation, rng)
+    return f"{name}:{bits}:{x}:{w}:{dy}"
+
+
+def _exponents(form: Format, bits: int, operation: str, rng: random.Random) -> tuple[int, int, int]:
+    """All values and sums stay multiples of the smallest subnormal and below a quarter of the largest number."""
+    low, high = form.least, math.frexp(form.largest)[1] - 3 - bits
+    if operation.startswith("avg"):
+        low += 8  # room for the division
+    dy = rng.choice((low, 0, rng.randint(low, high)))
+    if operation not in CONVOLUTIONS:
+        return rng.choice((low, high, rng.randint(low, high))), 0, dy
+    # products of two operands are outputs: their exponents add
+    other = dy if operation == "conv2d_backward" else rng.randint(low, high)
+    first = rng.randint(max(low, low - other), min(high, high - other))
+    second = rng.randint(max(low, low - other), min(high, high - other))
+    return (first, second, dy) if operation == "conv2d_backward" else (first, other, 0)
+
+
+def _l2_exponents(form: Format, bits: int, geometry: Geometry, rng: random.Random) -> tuple[int, int, int]:
+    """Squares, their sum and dy/norm stay normal numbers."""
+    normal = form.least + form.digits - 1
+    top = math.frexp(form.largest)[1] - 2
+    x = rng.randint(-(-normal // 2), max(-(-normal // 2), (top - geometry.window.bit_length()) // 2 - bits))
+    low = normal + x + bits + geometry.window.bit_length()
+    return x, 0, rng.randint(min(low, 0), 0) if low <= 0 else low
