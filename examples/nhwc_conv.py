@@ -16,8 +16,10 @@ def conv2d(x, w, b, *, stride, padding, dilation=(1, 1), groups=1):
     FH, FW, _, K = w.shape
     if min(*stride, *dilation, FH, FW, *x.shape[1:3]) < 1 or min(padding) < 0:
         raise ValueError(f"window {FH, FW}, stride {stride}, dilation {dilation}, padding {padding}: below the least")
-    if w.shape[2] != x.shape[3]:
-        raise ValueError(f"filters of {w.shape[2]} channels: the image's {x.shape[3]} are accepted")
+    if groups != 1 or w.shape[2] != x.shape[3]:
+        raise ValueError(
+            f"{groups} groups, filters of {w.shape[2]} channels: 1 and the image's {x.shape[3]} are accepted"
+        )
     if b is not None and b.shape != (K,):
         raise ValueError(f"bias shape {b.shape}: ({K},) is accepted")
     sizes = zip(x.shape[1:3], (FH, FW), stride, padding, dilation, strict=True)

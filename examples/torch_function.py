@@ -13,8 +13,12 @@ from impls.bridges import from_torch
 
 def conv2d(x, w, b, stride, padding, dilation, groups):
     """Stretch the windows out into columns, multiply once, fold back: x (N, C, H, W) -> (N, K, OH, OW)."""
-    if min(padding) < 0 or x.shape[1] % groups or w.shape[0] % groups or w.shape[1] != x.shape[1] // groups:
-        raise ValueError(f"x {tuple(x.shape)}, w {tuple(w.shape)}, padding {padding}, groups {groups} do not fit")
+    if min(*stride, *dilation, groups) < 1 or min(padding) < 0:
+        raise ValueError(f"stride {stride}, dilation {dilation}, groups {groups}, padding {padding}: below the least")
+    if x.shape[1] % groups or w.shape[0] % groups or w.shape[1] != x.shape[1] // groups:
+        raise ValueError(
+            f"{x.shape[1]} channels, {groups} groups, filters {tuple(w.shape)}: (K, C/G, FH, FW) is accepted"
+        )
     if b is not None and b.shape != (w.shape[0],):
         raise ValueError(f"bias shape {tuple(b.shape)}: ({w.shape[0]},) is accepted")
     N, K = x.shape[0], w.shape[0]

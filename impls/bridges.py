@@ -26,8 +26,8 @@ Function = Callable[..., Any]
 def from_torch(*, device: str = "cpu", gradients: bool = True, **operations: Function) -> SimpleNamespace:
     """Make a namespace of functions of torch tensors.
 
-    For instance from_torch(conv2d=mine, max_pool2d=F.max_pool2d). They are called, with tensors on `device`, as those of
-    torch.nn.functional are:
+    For instance from_torch(conv2d=mine, max_pool2d=F.max_pool2d). They get tensors on `device`, and are called as those
+    of torch.nn.functional are:
     conv2d(x, w, b, stride=, padding=, dilation=, groups=), max_pool2d(x, size, stride=, padding=, return_indices=True),
     avg_pool2d(x, size, stride=, padding=, count_include_pad=), l2_pool2d(x, size, stride=, padding=).
     Autograd supplies conv2d_backward, avg_pool2d_backward and l2_pool2d_backward, unless `gradients` is false. torch's

@@ -84,16 +84,18 @@ def shared(function: Function, arrays: Arrays, parameters: Parameters, *, pair: 
     return {"outputs": outputs, "arrays": passed, "changed": _differing(before, _stamps(own))}
 
 
-def prepared(function: Function, arrays: Arrays, parameters: Parameters, *, prepare: Function) -> Facts:
-    """Call conv2d twice with filters that were prepared once.
+def prepared(
+    function: Function, arrays: Arrays, parameters: Parameters, *, prepare: Function, images: Sequence[Any] = ()
+) -> Facts:
+    """Call conv2d with filters that were prepared once: on x, on each of the other `images`, and on x again.
 
-    "outputs": of both calls; "changed": indexes of inputs written by preparing or by calling.
+    "outputs": of all calls; "changed": indexes of inputs written by preparing or by calling.
     """
-    own = _own(arrays)
+    own, others = _own(arrays), _own(images)
     before = _stamps(own)
     x, w, *rest = own
     filters = prepare(w, **parameters)
-    outputs = [_copied(function(x, filters, *rest, **parameters)) for _ in range(2)]
+    outputs = [_copied(function(image, filters, *rest, **parameters)) for image in [x, *others, x]]
     return {"outputs": outputs, "changed": _differing(before, _stamps(own))}
 
 
@@ -122,7 +124,8 @@ def aliasing(function: Function, arrays: Arrays, parameters: Parameters) -> Fact
     for i, out in enumerate(first):
         if facts["writable"][i]:
             out.fill(poison(out.dtype))
-    third = _stamps(_outputs(function(*_own(arrays), **parameters)))
+    # on the same memory: elsewhere, aligned otherwise, other last bits would be no fault
+    third = _stamps(_outputs(function(*own, **parameters)))
     # an implementation that is not repeatable anyway has not been disturbed by the writing
     facts["disturbed"] = [] if repeated != expected else _differing(expected, third)
     return facts
@@ -198,29 +201,29 @@ def threads(
     others: Sequence[Any] = (),
     count: int = 4,
     times: int = 10,
+    together: bool = False,
 ) -> Facts:
     """Call from `count` threads at once, `times` each; thread i has set i of this and the `others`, in turn.
 
-    "outputs": of each argument set, called alone; "calls": how many were made; "differing": how many of them gave other
-    bytes than alone; "first": [thread, set, turn] of one of those, "wrong": its outputs. What one raises, this does.
+    Each thread has arrays of its own; `together`, those with the same set have the same arrays. "outputs": of each set,
+    called alone when all is over (what is made at a first call is made in the threads); "calls": how many were made;
+    "differing": how many of them gave other bytes than alone; "first": [thread, set, turn] of one of those, "wrong":
+    its outputs. What one raises, this does.
     """
     calls = [(_own(one), keywords) for one, keywords in [(arrays, parameters), *others]]
-    outputs = [_copied(function(*one, **keywords)) for one, keywords in calls]
-    expected = [_stamps(out) for out in outputs]
     barrier = threading.Barrier(count)
-    wrong: list[Any] = []
+    results: list[Any] = []
     errors: list[BaseException] = []
 
     def work(thread: int) -> None:
         one, keywords = calls[thread % len(calls)]
-        own = _own(one)
+        own = one if together else _own(one)
         try:
             with np.errstate(all="ignore"):  # a thread does not inherit it
                 for turn in range(times):
                     barrier.wait()
                     result = _outputs(function(*own, **keywords))
-                    if _stamps(result) != expected[thread % len(calls)]:
-                        wrong.append(([thread, thread % len(calls), turn], _copied(result)))
+                    results.append(([thread, thread % len(calls), turn], _copied(result)))
         except threading.BrokenBarrierError:
             pass  # another thread has raised
         except BaseException as error:
@@ -235,6 +238,9 @@ def threads(
             worker.join()
     if errors:
         raise errors[0]
+    outputs = [_copied(function(*_own(one), **keywords)) for one, keywords in [(arrays, parameters), *others]]
+    expected = [_stamps(out) for out in outputs]
+    wrong = [(which, result) for which, result in results if _stamps(result) != expected[which[1]]]
     first, outputs_wrong = wrong[0] if wrong else ([], ())
     return {
         "outputs": outputs,
@@ -278,7 +284,7 @@ def _eager_switching() -> Iterator[None]:
 
 
 def _outputs(result: Any) -> tuple[Any, ...]:
-    return result if isinstance(result, tuple) else (result,)
+    return tuple(result) if isinstance(result, (tuple, list)) else (result,)
 
 
 def _own(arrays: Sequence[Any]) -> list[Any]:

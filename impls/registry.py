@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from impls import files
 from impls.files import HOW_TO_RUN, SpecError
@@ -61,7 +62,7 @@ def entries() -> list[Entry]:
     return list(_ENTRIES)
 
 
-def load(spec: str, directory: Path | None = None) -> object:
+def load(spec: str, directory: Path | None = None) -> Any:
     """Load the implementation that a SPEC names; paths and packages are looked for from `directory` (here).
 
     Raises SpecError saying what is wrong with the spec, or with what it names.

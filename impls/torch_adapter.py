@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+# torch's switches for TF32 and determinism are the whole process's: on a GPU one call at a time may set them.
+GPU = Lock()
 
 
 def on_device(
@@ -39,8 +43,8 @@ def on_device(
 class TorchAdapter:
     """A namespace of the contract whose functions are torch's; `device` is "cpu" or "cuda".
 
-    With `tf32`, float32 operands may be rounded to TF32 on a GPU. Nothing is checked but by torch, and nothing that it
-    lacks is put in its place; `supports` says what it declines. It has no function for `out_size`.
+    With `tf32`, float32 operands may be rounded to TF32 on a GPU. Refusing is left to torch, and nothing that it lacks
+    is put in its place: `supports` says what it declines. It has no function for `out_size`.
     """
 
     options = ("pool_dilation", "ceil_mode")
@@ -65,11 +69,11 @@ class TorchAdapter:
         # Padding that holds a whole window is not declined here: torch refuses it, as the contract asks.
         if any(F // 2 < around < F for F, around in zip(size, padding, strict=True)):
             return "torch pads a pool by half of its window at most"
-        if parameters.get("ceil_mode") and "x_shape" in parameters:
-            divides = operation.startswith("avg") and parameters.get("count_include_pad", True)
-            extents = (D * (F - 1) + 1 for F, D in zip(size, parameters.get("dilation", (1, 1)), strict=True))
-            lines = zip(parameters["x_shape"][2:], extents, parameters["stride"], padding, strict=True)
-            return next(filter(None, (ceiling(*line, divides=divides) for line in lines)), None)
+        divides = operation.startswith("avg") and parameters.get("count_include_pad", True)
+        if divides and parameters.get("ceil_mode") and "x_shape" in parameters:
+            lines = zip(parameters["x_shape"][2:], size, parameters["stride"], padding, strict=True)
+            if any(overhangs(*line) for line in lines):
+                return "torch's ceil_mode divides by the part of the last window that lies in the padded image"
         return None
 
     @on_device
@@ -214,13 +218,14 @@ class TorchAdapter:
     ) -> Array:
         """Multiply x by the gathered dy / y, 0 where y is 0: x (N, C, H, W), dy (N, C, OH, OW) -> dx (N, C, H, W).
 
-        Autograd through the root gives 0 * inf = NaN there; the mask is how a user of torch writes it.
+        Autograd through the root gives 0 * inf = NaN there; a mask is how a user of torch avoids it. So is the second
+        one, for a cell that no window sees: it receives 0, be it NaN itself.
         """
         image = self.tensor(x)
         norms = self.norms(image, size, stride, padding, ceil_mode)
         scales = self.torch.where(norms == 0, 0, self.tensor(dy) / norms)
         gathered = self.torch.ops.aten.avg_pool2d_backward(scales, image, size, stride, padding, ceil_mode, True, 1)
-        return self.array(image * gathered)
+        return self.array(self.torch.where(gathered == 0, 0, image * gathered))
 
     def norms(self, image: torch.Tensor, size: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> torch.Tensor:
         """Take the L2 norm of each window, (N, C, H, W) -> (N, C, OH, OW), on the device."""
@@ -245,22 +250,18 @@ class TorchAdapter:
         if self.device == "cpu":
             yield
             return
-        backends = self.torch.backends
-        before = backends.cuda.matmul.allow_tf32
-        with backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=self.tf32):
-            backends.cuda.matmul.allow_tf32 = self.tf32
+        cudnn, cuda = self.torch.backends.cudnn, self.torch.backends.cuda
+        with GPU, cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=self.tf32):
+            before = cuda.matmul.allow_tf32
+            cuda.matmul.allow_tf32 = self.tf32
             try:
                 yield
                 self.torch.cuda.synchronize(self.device)
             finally:
-                backends.cuda.matmul.allow_tf32 = before
+                cuda.matmul.allow_tf32 = before
 
 
-def ceiling(image: int, extent: int, stride: int, padding: int, *, divides: bool) -> str | None:
-    """Return how torch's ceil_mode differs from the contract along one axis, or None."""
-    room = image + 2 * padding - extent
-    if room < 0:
-        return "torch's ceil_mode accepts a window larger than the padded image"
-    if divides and stride > 0 and room % stride and (room // stride + 1) * stride < image + padding:
-        return "torch's ceil_mode divides by the part of the last window that lies in the padded image"
-    return None
+def overhangs(image: int, size: int, stride: int, padding: int) -> bool:
+    """Tell whether ceil_mode adds a window to one axis, which then ends beyond the padded image."""
+    room = image + 2 * padding - size
+    return stride > 0 and room % stride > 0 and (room // stride + 1) * stride < image + padding

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from oracles.geometry import Axis, Geometry
+from oracles.geometry import Geometry
 
 CONVOLUTIONS = ("conv2d", "conv2d_backward")
 POOLS = ("max_pool2d", "avg_pool2d", "l2_pool2d")
 POOL_GRADIENTS = tuple(f"{pool}_backward" for pool in POOLS)
 FORWARD = ("conv2d", *POOLS)
 BACKWARD = ("conv2d_backward", *POOL_GRADIENTS)
-OPERATIONS = ("conv2d", "conv2d_backward", *(name for pair in zip(POOLS, POOL_GRADIENTS, strict=True) for name in pair))
+POOLING = tuple(name for pair in zip(POOLS, POOL_GRADIENTS, strict=True) for name in pair)
+OPERATIONS = ("out_size", *CONVOLUTIONS, *POOLING)
 FORMATS = ("float32", "float64", "float16", "bfloat16")
 
 _DETAIL = re.compile(r"([a-z_]+)=([\w.:+-]+)")
@@ -110,11 +110,6 @@ class Case:
         if "asymmetric_padding" in options:
             return (v.pad_before, v.pad_after), (h.pad_before, h.pad_after)
         return v.pad_before, h.pad_before
-
-
-def axes(case: Case) -> Mapping[str, Axis]:
-    """The two axes by name."""
-    return {"vertical": case.geometry.vertical, "horizontal": case.geometry.horizontal}
 
 
 def _expect(holds: bool, word: str, wanted: str) -> None:

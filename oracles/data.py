@@ -132,6 +132,12 @@ def signed_zeros(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarra
     return rng.choice([0.0, -0.0, -1.0], shape, p=[0.4, 0.4, 0.2])
 
 
+def extremes(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """The largest finite numbers of both signs and what lies beyond them, ones and zeros."""
+    values = rng.choice([-float(most), float(most), -math.inf, 1.0, 0.0], shape, p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    return np.where(rng.random(shape[:2] + (1, 1)) < 0.5, -float(most), values)  # whole planes of the lowest number
+
+
 RECIPES = {
     "narrow": Recipe(odd, "exact"),
     "wide": Recipe(odd, "exact"),
@@ -153,6 +159,7 @@ RECIPES = {
     "nan": Recipe(planted(math.nan), "special"),
     "inf": Recipe(planted(math.inf, -math.inf), "special"),
     "non_finite": Recipe(planted(math.nan, math.inf, -math.inf), "special"),
+    "extremes": Recipe(extremes, "special"),
     "minus_inf": Recipe(planted(*[-math.inf] * 7, math.nan), "special"),
 }
 NARROW = 7  # the largest magnitude of narrow and special data
@@ -211,7 +218,11 @@ def magnitudes(case: Case, rng: np.random.Generator, bits: int) -> dict[str, int
     """The largest magnitude of each input such that all sums of the case stay within 2**bits; at least 1."""
     name = case.recipe.split(":")[0]
     if not bits:
-        most = NARROW if name != "huge" else 100 if case.dtype == "float16" else 1000
+        most = NARROW
+        if name == "huge":
+            most = 100 if case.dtype == "float16" else 1000
+        if name == "extremes":
+            most = int(FORMATS[case.dtype].largest)
         return dict.fromkeys(("x", "w", "b", "dy"), most)
     budget, g = 2**bits, case.geometry
     cap = NARROW if name == "narrow" else 2 ** FORMATS[case.dtype].digits

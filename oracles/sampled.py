@@ -1,4 +1,4 @@
-"""Large layers: the definition at chosen outputs, and checksums over all of them (oracles/checksum.py)."""
+"""Large layers: the definition at chosen outputs, and checksums over all of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from oracles import rounding
+from oracles import checksum, rounding, tapwise
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
+from oracles.checksum import terms, unit
 from oracles.data import recipe
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Axis, Geometry
@@ -30,9 +31,9 @@ SUMMANDS = 2**22  # so many products, over all places of one output, are summed 
 
 
 def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmetic: Arithmetic = DIRECT) -> Verdict:
-    """Hold what an operation returned against the definition at about `count` places of each output.
+    """Hold what an operation returned against the definition at about `count` places of each output, then all of it.
 
-    data is what truth.inputs gives; result is the output, or the tuple of them. Never raises for a wrong result.
+    data is what truth.inputs gives; result is the output, or the tuple of them. What is not finite is only sampled.
     """
     names = outputs(case.operation)
     results = (result,) if len(names) == 1 else result
@@ -47,7 +48,21 @@ def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmet
             return Verdict(DIFFERS, complaint, math.inf)
         places = sample(shape, max(8, min(count, SUMMANDS // terms(case.geometry, name))), rng)
         found.append(_judged(at(case, data, name, places, arithmetic), output, places))
+        found.append(whole(case, data, name, output, arithmetic))
     return joined(found)
+
+
+def whole(case: Case, data: Arrays, name: str, output: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Verdict:
+    """Hold all elements of one output, of the right shape and dtype, against checksums, or pools against each element.
+
+    Agrees, having looked at no element, where the data are not finite.
+    """
+    given = {key: array for key, array in data.items() if array is not None}
+    if not all(np.isfinite(array).all() for array in given.values()):
+        return Verdict()
+    if case.operation in CONVOLUTIONS:
+        return checksum.verdict(case, given, name, output, arithmetic)
+    return judge((tapwise.truth(case, given, name, arithmetic),), output)
 
 
 def outputs(operation: str) -> tuple[str, ...]:
@@ -59,13 +74,6 @@ def shape_of(case: Case, name: str) -> Place:
     """Give the shape of one of the outputs."""
     g = case.geometry
     return {"dx": g.x_shape, "dw": g.w_shape, "db": (g.K,)}.get(name, g.y_shape)
-
-
-def terms(g: Geometry, name: str) -> int:
-    """Count the products, at most, that are summed for one element of a convolution's output; at least 1."""
-    outputs = g.N * g.vertical.out * g.horizontal.out
-    counts = {"y": g.terms, "dx": g.window * max(1, g.K // g.G), "dw": outputs, "db": outputs}
-    return max(1, counts.get(name, g.window))
 
 
 def sample(shape: Place, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -81,7 +89,7 @@ def sample(shape: Place, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _marks(extent: int) -> list[int]:
-    """The ends of an axis, and both sides of the multiples of powers of two, where tiles are likely to meet."""
+    """List the ends of an axis, and both sides of the multiples of powers of two, where tiles are likely to meet."""
     edges = {edge for power in (2, 4, 8, 16, 32, 64, 128) for edge in range(power, extent, max(power, extent // 8))}
     return sorted({0, extent - 1} | edges | {edge - 1 for edge in edges})
 
@@ -145,8 +153,7 @@ def _of_convolution(case: Case, data: Given, name: str, place: Place, arithmetic
         return _Element(value, rest)
     accumulator = arithmetic.sums(number)
     if kind.kind != "bounded":
-        operands = {"y": ("x", "w"), "dx": ("w", "dy"), "dw": ("x", "dy"), "db": ("dy",)}[name]
-        inner = 0.499999 * 2.0 ** sum(spacing(data[key]) for key in operands)  # rounds to the right integer
+        inner = 0.499999 * 2.0 ** unit(data, name)  # rounds to the right integer
     else:
         magnitude = np.array((np.abs(left) * np.abs(right)).sum() + abs(bias))
         inner = float(rounding.sums(n, magnitude, accumulator, signs=kind.signs))
@@ -160,7 +167,7 @@ def _of_convolution(case: Case, data: Given, name: str, place: Place, arithmetic
 
 
 def _blocks(g: Geometry, data: Given, name: str, place: Place) -> Given:
-    """The images, channels and filters that make an element, as a convolution of one filter or channel."""
+    """Cut out what makes an element: the images, channels and filters of a convolution of one filter or channel."""
     channels, filters = g.C // g.G, g.K // g.G
     if name == "y":
         n, k = place[:2]
@@ -177,7 +184,7 @@ def _blocks(g: Geometry, data: Given, name: str, place: Place) -> Given:
 
 
 def _factors(g: Geometry, data: Given, name: str, place: Place) -> tuple[np.ndarray, np.ndarray, float]:
-    """The two arrays whose elementwise products, and the bias, add up to one element."""
+    """Gather the two arrays whose elementwise products, and the bias, add up to one element."""
     if name == "db":
         outputs = data["dy"][:, place[0]]
         return outputs, np.ones(outputs.shape), 0.0
@@ -196,7 +203,7 @@ def _factors(g: Geometry, data: Given, name: str, place: Place) -> tuple[np.ndar
 
 @lru_cache(maxsize=4096)
 def _pairs(axis: Axis, name: str, index: int) -> tuple[list[int], list[int]]:
-    """The two lists of indices that meet at an index: (f, i) at an output, (o, f) at a cell, (o, i) at a tap."""
+    """List the two indices that meet at an index: (f, i) at an output, (o, f) at a cell, (o, i) at a tap."""
     if name == "y":
         pairs = list(axis.taps(index))
     elif name == "dx":
@@ -207,7 +214,7 @@ def _pairs(axis: Axis, name: str, index: int) -> tuple[list[int], list[int]]:
 
 
 def _total(left: np.ndarray, right: np.ndarray, bias: float, *, exact: bool) -> tuple[float, float]:
-    """The sum of products and the bias, as (value, rest); `exact`: a product of two needs no more than 53 bits."""
+    """Add up products and bias to (value, rest); `exact`: a product of two needs no more than 53 bits."""
     with np.errstate(invalid="ignore", over="ignore"):
         products = left * right
         if not (np.isfinite(products).all() and math.isfinite(bias)):
@@ -220,7 +227,7 @@ def _total(left: np.ndarray, right: np.ndarray, bias: float, *, exact: bool) -> 
 
 
 def _lost(a: np.ndarray, b: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """What rounding took from a*b, exactly. Source: T. J. Dekker, A Floating-Point Technique, 1971."""
+    """Find what rounding took from a*b, exactly. Source: T. J. Dekker, A Floating-Point Technique, 1971."""
     split = 2.0**27 + 1  # a factor's upper and lower 26 bits
 
     def halves(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -233,7 +240,7 @@ def _lost(a: np.ndarray, b: np.ndarray, products: np.ndarray) -> np.ndarray:
 
 
 def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: Arithmetic, number: Format) -> float:
-    """The bound of one element that is computed by FFT or Winograd, bias left out; 0 where no transform is."""
+    """Bound one element that is computed by FFT or Winograd, bias left out; 0 where no transform is."""
     if name == "db":
         return 0.0
     blocks, winograd = _blocks(g, data, name, place), arithmetic.winograd
@@ -254,32 +261,21 @@ def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: 
 
 
 def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int]:
-    """The part of a dense axis at stride 1 within `margin` of an output or a cell: cells, windows, axis, index in it."""
+    """Cut a dense axis at stride 1 to `margin` around an output or a cell: cells, windows, axis, the index in it."""
     if name == "y":
         first, last = max(0, index - margin), min(axis.out - 1, index + margin)
-        cells, small = _cut(axis, first, last)
-        return cells, slice(first, last + 1), small, index - first
+        return *_cut(axis, first, last), index - first
     low, high = max(0, index - margin), min(axis.size, index + margin + 1)
     first, last = max(0, low + axis.pad_before - axis.extent + 1), min(axis.out - 1, high - 1 + axis.pad_before)
     before, after = low - axis.starts[first], axis.starts[last] + axis.extent - high
     return slice(low, high), slice(first, last + 1), Axis(high - low, axis.extent, 1, 1, before, after), index - low
 
 
-def spacing(array: np.ndarray) -> int:
-    """The exponent of the greatest power of two of which all elements are whole multiples; 0 where all are zero."""
-    fraction, power = np.frexp(array.astype(np.float64))
-    mantissa = (fraction * 2.0**53).astype(np.int64)
-    if not mantissa.any():
-        return 0
-    trailing = np.frexp((mantissa & -mantissa).astype(np.float64))[1] - 1
-    return int((power - 53 + trailing)[mantissa != 0].min())
-
-
 # pools: the definition itself, on a cut-out that holds the windows in question
 
 
 def _of_switches(case: Case, data: Given, place: Place) -> _Element:
-    """A cell's gradient of max pooling: the sum of dy over the outputs whose switch names it."""
+    """Find a cell's gradient of max pooling: the sum of dy over the outputs whose switch names it."""
     n, c, iy, ix = place
     g, number = case.geometry, FORMATS[case.dtype]
     sent = data["dy"][n, c][data["switches"][n, c] == iy * g.horizontal.size + ix].astype(np.float64)
@@ -291,19 +287,20 @@ def _of_switches(case: Case, data: Given, place: Place) -> _Element:
 
 
 def _of_pool(case: Case, data: Given, name: str, place: Place) -> _Element:
-    """One output of a pooling, or one cell's gradient, out of truth.judged on the windows that matter."""
+    """Find one output of a pooling, or one cell's gradient, out of truth.judged on the windows that matter."""
     g, (n, c, *inner) = case.geometry, place
     spans = [_span(axis, name, i) for axis, i in zip((g.vertical, g.horizontal), inner, strict=True)]
     if not all(spans):
         return _Element(0.0)  # no window reads this cell
-    cuts = [_cut(axis, span[0], span[-1]) for axis, span in zip((g.vertical, g.horizontal), spans, strict=True)]
-    (rows, vertical), (columns, horizontal) = cuts
-    windows = (slice(spans[0][0], spans[0][-1] + 1), slice(spans[1][0], spans[1][-1] + 1))
-    part = {"x": (rows, columns), "dy": windows}
+    (rows, lines, vertical), (columns, ranks, horizontal) = (
+        _cut(axis, span[0], span[-1]) for axis, span in zip((g.vertical, g.horizontal), spans, strict=True)
+    )
     small = replace(case, geometry=Geometry(1, 1, vertical, horizontal))
+    part = {"x": (rows, columns), "dy": (lines, ranks)}
     cut = {key: array[n : n + 1, c : c + 1][:, :, part[key][0], part[key][1]] for key, array in data.items()}
     found = next(truth for truth in truths.judged(small, cut) if truth.name == name)
-    spot = (0, 0, inner[0] - rows.start, inner[1] - columns.start) if name == "dx" else (0, 0, 0, 0)
+    first = part["x" if name == "dx" else "dy"]
+    spot = (0, 0, inner[0] - first[0].start, inner[1] - first[1].start)
     value = found.value[spot]
     if name == "switches":
         iy, ix = divmod(int(value), horizontal.size)
@@ -314,12 +311,19 @@ def _of_pool(case: Case, data: Given, name: str, place: Place) -> _Element:
 
 @lru_cache(maxsize=4096)
 def _span(axis: Axis, name: str, index: int) -> list[int]:
-    """The windows that bear on an index: its own at an output, those that read it at a cell."""
+    """List the windows that bear on an index: its own at an output, those that read it at a cell."""
     return [o for o, taps in enumerate(axis.windows) if any(i == index for _, i in taps)] if name == "dx" else [index]
 
 
-def _cut(axis: Axis, first: int, last: int) -> tuple[slice, Axis]:
-    """The cells that windows first..last span, and an axis on which just these windows lie."""
-    begin, end = axis.starts[first], axis.starts[last] + axis.reach
+def _cut(axis: Axis, first: int, last: int) -> tuple[slice, slice, Axis]:
+    """Cut an axis to windows first..last: the cells they span, the windows, and the axis on which just these lie.
+
+    A window that overhangs the padding behind the image comes with the one before it, lest it have no place to stand.
+    """
+    end, wall = axis.starts[last] + axis.reach, axis.size + axis.pad_after
+    if end > wall:
+        first, end = min(first, last - 1), wall
+    begin = axis.starts[first]
     low, high = max(0, begin), min(axis.size, end)
-    return slice(low, high), Axis(high - low, axis.extent, axis.stride, axis.dilation, low - begin, end - high)
+    small = Axis(high - low, axis.extent, axis.stride, axis.dilation, low - begin, end - high, axis.ceil)
+    return slice(low, high), slice(first, last + 1), small

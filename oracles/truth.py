@@ -71,11 +71,6 @@ class _Sums:
         found, self.powers[name] = integers(self.data[name])
         return found
 
-    def magnitude(self, run: Callable[..., Nested], *names: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The same sums over absolute values, as float64: A in the bounds."""
-        found = run(*(np.abs(self.data[name].astype(np.float64)).tolist() for name in names))
-        return np.array(found, np.float64).reshape(shape)
-
     def array(self, numbers: Nested, power: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Results back as (value, rest)."""
         if not self.finite:
@@ -99,6 +94,11 @@ class _Sums:
         return Truth(name, *value, bound + (n + 2 + extra) * self.form.h, self.form, owed)
 
 
+def absolute(numbers: Nested) -> Nested:
+    """The magnitudes of nested numbers: the same sums over them are A in the bounds."""
+    return [absolute(inner) if isinstance(inner, list) else abs(inner) for inner in numbers]
+
+
 def _conv2d(s: _Sums) -> tuple[Truth, ...]:
     g, bias = s.g, s.data.get("b")
     x, w = s.numbers("x"), s.numbers("w")
@@ -108,11 +108,9 @@ def _conv2d(s: _Sums) -> tuple[Truth, ...]:
         b = s.numbers("b")
         x, b, power = _aligned(x, b, power, s.powers.get("b", 0), s.finite)
     value = s.array(conv.conv2d(x, w, b, g), power, g.y_shape)
-    names = ("x", "w") if bias is None else ("x", "w", "b")
-    none = [0.0] * g.K
 
     def magnitude() -> np.ndarray:
-        return s.magnitude(lambda x, w, b=none: conv.conv2d(x, w, b, g), *names, shape=g.y_shape)
+        return s.array(conv.conv2d(*map(absolute, (x, w, b)), g), power, g.y_shape)[0]
 
     return (s.output("y", value, g.terms, _products(s, g.terms, magnitude, _Roles(s, "y"))),)
 
@@ -136,20 +134,19 @@ def _conv2d_backward(s: _Sums) -> tuple[Truth, ...]:
     shapes = {"dx": g.x_shape, "dw": g.w_shape, "db": (g.K,)}
     power = {key: s.powers.get(key, 0) for key in ("x", "w", "dy")}
     powers = {"dx": power["w"] + power["dy"], "dw": power["x"] + power["dy"], "db": power["dy"]}
-    found: list[np.ndarray] = []  # the three magnitudes come out of one run of the loops
+    found: list[Nested] = []  # the three magnitudes come out of one run of the loops
 
-    def magnitude(i: int, shape: tuple[int, ...]) -> np.ndarray:
+    def magnitude(i: int, name: str) -> np.ndarray:
         if not found:
-            lists = (np.abs(s.data[name].astype(np.float64)).tolist() for name in ("x", "w", "dy"))
-            found.extend(np.array(part, np.float64) for part in conv.conv2d_backward(*lists, g))
-        return found[i].reshape(shape)
+            found.extend(conv.conv2d_backward(*map(absolute, (x, w, dy)), g))
+        return s.array(found[i], powers[name], shapes[name])[0]
 
     padded = any(axis.pad_before + axis.pad_after for axis in (g.vertical, g.horizontal))
     truths = []
     for i, (name, numbers) in enumerate((("dx", dx), ("dw", dw), ("db", db))):
         value = s.array(numbers, powers[name], shapes[name])
         roles = _Roles(s, name)
-        inner = _products(s, terms[name], lambda i=i, name=name: magnitude(i, shapes[name]), roles)  # type: ignore[misc]
+        inner = _products(s, terms[name], lambda i=i, name=name: magnitude(i, name), roles)  # type: ignore[misc]
         owed = None
         if name == "dw" and padded and not np.isfinite(s.data["dy"]).all():
             owed = np.isfinite(s.data["dy"]).all((0, 2, 3))[:, None, None, None] & np.ones(shapes[name], bool)
@@ -176,11 +173,11 @@ class _Roles:
         channels, filters = g.C // g.G, max(1, g.K // g.G)
         square = {key: array.astype(np.float64) ** 2 for key, array in s.data.items()}
         if self.output == "y":
-            images = np.sqrt(square["x"].reshape(g.N, g.G, -1).sum(-1)).repeat(filters, 1)  # (N, K)
+            images = np.sqrt(square["x"].sum((2, 3)).reshape(g.N, g.G, channels).sum(2)).repeat(filters, 1)  # (N, K)
             return (images * np.sqrt(square["w"].sum((1, 2, 3))))[:, :, None, None]
         if self.output == "dx":
-            outputs = np.sqrt(square["dy"].reshape(g.N, g.G, -1).sum(-1))  # (N, G)
-            weights = np.sqrt(square["w"].reshape(g.G, filters, channels, -1).sum((1, 3)))  # (G, C/G)
+            outputs = np.sqrt(square["dy"].sum((2, 3)).reshape(g.N, g.G, filters).sum(2))  # (N, G)
+            weights = np.sqrt(square["w"].sum((2, 3)).reshape(g.G, filters, channels).sum(1))  # (G, C/G)
             return (outputs[:, :, None] * weights).reshape(g.N, g.C)[:, :, None, None]
         if self.output == "dw":
             inputs = np.sqrt(square["x"].sum((0, 2, 3))).reshape(g.G, 1, channels)
@@ -252,10 +249,12 @@ def _max_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
     def run(dy: Nested) -> Nested:
         return pool.max_pool2d_backward(dy, index.tolist(), g)
 
-    value = s.array(run(s.numbers("dy")), s.powers.get("dy", 0), g.x_shape)
+    dy = s.numbers("dy")
+    power = s.powers.get("dy", 0)
+    value = s.array(run(dy), power, g.x_shape)
 
     def bound(form: Format) -> np.ndarray:
-        return rounding.gamma(g.overlap, form.u) * s.magnitude(run, "dy", shape=g.x_shape)
+        return rounding.gamma(g.overlap, form.u) * s.array(run(absolute(dy)), power, g.x_shape)[0]
 
     return (s.output("dx", value, 1, None if s.exact else bound, extra=g.overlap),)
 
@@ -267,10 +266,12 @@ def _avg_pool2d(s: _Sums) -> tuple[Truth, ...]:
     def run(x: Nested) -> Nested:
         return pool.divided(pool.window_sums(x, g), counts)
 
-    value = s.array(run(s.numbers("x")), s.powers.get("x", 0) - pool.GUARD, g.y_shape)
+    x = s.numbers("x")
+    power = s.powers.get("x", 0) - pool.GUARD
+    value = s.array(run(x), power, g.y_shape)
 
     def bound(form: Format) -> np.ndarray:
-        return rounding.gamma(n + 1, form.u) * s.magnitude(run, "x", shape=g.y_shape)
+        return rounding.gamma(n + 1, form.u) * s.array(run(absolute(x)), power, g.y_shape)[0]
 
     return (s.output("y", value, n, None if s.exact and _shifts(counts) else bound),)
 
@@ -282,10 +283,12 @@ def _avg_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
     def run(dy: Nested) -> Nested:
         return pool.spread(pool.divided(dy, counts), g)
 
-    value = s.array(run(s.numbers("dy")), s.powers.get("dy", 0) - pool.GUARD, g.x_shape)
+    dy = s.numbers("dy")
+    power = s.powers.get("dy", 0) - pool.GUARD
+    value = s.array(run(dy), power, g.x_shape)
 
     def bound(form: Format) -> np.ndarray:
-        return rounding.gamma(g.overlap + 2, form.u) * s.magnitude(run, "dy", shape=g.x_shape)
+        return rounding.gamma(g.overlap + 2, form.u) * s.array(run(absolute(dy)), power, g.x_shape)[0]
 
     return (s.output("dx", value, 1, None if s.exact and _shifts(counts) else bound, extra=g.overlap),)
 
@@ -313,12 +316,24 @@ def _l2_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
         return pool.l2_pool2d_backward(x, dy, pool.roots(_squares(x, g)), g)
 
     # x*dy << 3*GUARD over a norm with GUARD bits behind the point: units of x cancel
-    value = s.array(run(s.numbers("x"), s.numbers("dy")), s.powers.get("dy", 0) - 2 * pool.GUARD, g.x_shape)
+    x, dy = s.numbers("x"), s.numbers("dy")
+    power = s.powers.get("dy", 0) - 2 * pool.GUARD
+    value = s.array(run(x, dy), power, g.x_shape)
 
     def bound(form: Format) -> np.ndarray:
-        return (n / 2 + 5 + g.overlap) * form.u * s.magnitude(run, "x", "dy", shape=g.x_shape)
+        return (n / 2 + 5 + g.overlap) * form.u * s.array(run(*map(absolute, (x, dy))), power, g.x_shape)[0]
 
-    return (s.output("dx", value, n, bound, extra=g.overlap),)
+    return (s.output("dx", value, n, bound, _away_from_infinities(s), extra=g.overlap),)
+
+
+def _away_from_infinities(s: _Sums) -> np.ndarray | None:
+    """The cells in no window that holds an infinity: the contract leaves the L2 gradient of the others open."""
+    infinite = np.isinf(s.data["x"])
+    if not infinite.any():
+        return None
+    windows = pool.window_sums(infinite.astype(int).tolist(), s.g)
+    found: np.ndarray = np.array(pool.spread(windows, s.g)).reshape(s.g.x_shape) == 0
+    return found
 
 
 def inputs(case: Case, stream: int = 0) -> dict[str, np.ndarray | None]:

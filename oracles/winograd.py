@@ -58,7 +58,7 @@ class Winograd:
 
     @classmethod
     def parse(cls, text: str) -> Winograd:
-        """The inverse of str(). Raises ValueError naming the text, or what of it does not fit."""
+        """Invert str(). Raises ValueError naming the text, or what of it does not fit."""
         found = _TEXT.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is no Winograd transform; one looks like {EXAMPLE} (tile, filter; points)")
@@ -130,7 +130,7 @@ class Winograd:
         return g.N * (-(-(g.vertical.out - 1) // self.m) + 1) * (-(-(g.horizontal.out - 1) // self.m) + 1)
 
     def growth(self, g: Geometry, u: float) -> float:
-        """The error of y, dx and dw in units of n A B: amplification times the roundoff of the longest sum."""
+        """Bound the error of y, dx and dw in units of n A B: amplification times the roundoff of the longest sum."""
         sums = max(g.C // g.G, g.K // g.G)
         worst = max(self.roundoff(sums, u), self.of_gradient.roundoff(self.tiles(g), u))
         return worst * self.amplification
@@ -192,7 +192,7 @@ class Winograd:
         return worst.transpose(2, 0, 1, 3, 4).reshape(shape)
 
     def _over_tiles(self, g: Geometry, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
-        """The same for dw = F(filter, tile of dy): summed over images and tiles, at the worst way to lay tiles.
+        """Do the same for dw = F(filter, tile of dy), summed over images and tiles, at the worst way to lay tiles.
 
         Here m is the filter's extent and r the tile's; x (N, C, H, W), dy (N, K, OH, OW) -> (G, K/G, C/G, m, m).
         """
@@ -234,7 +234,7 @@ def _polynomial(roots: list[Fraction]) -> list[Fraction]:
 
 
 def _longest(rows: Rows) -> int:
-    """The most non-zero coefficients in a row: so many roundings meet a term of its sum."""
+    """Count the most non-zero coefficients in a row: so many roundings meet a term of its sum."""
     return max(sum(value != 0 for value in row) for row in rows)
 
 

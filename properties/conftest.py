@@ -70,11 +70,19 @@ def _short(spec: str, among: dict[str, Subject]) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Count what each implementation has before it."""
+    """Count what each implementation has before it; leave out properties that have nothing to do with --case."""
     waiting = dict.fromkeys(config.stash[root.STATE].subjects, 0)
+    idle = []
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item.function, "law"):
-            waiting[item.callspec.params["subject"][1]] += 1
+            pair = item.callspec.params["subject"]
+            if isinstance(pair, tuple):
+                waiting[pair[1]] += 1
+            else:
+                idle.append(item)
+    if idle:
+        config.hook.pytest_deselected(items=idle)
+        items[:] = [item for item in items if item not in idle]
     config.stash[BUDGET] = Budget(config.option.budget, waiting)
 
 

@@ -86,6 +86,8 @@ class Examiner:
         """Whether the operation takes what this declared option adds."""
         parameter = {"ceil_mode": "ceil_mode", "pool_dilation": "dilation"}.get(name)
         operation = operation or self.operation
+        if operation == "out_size":  # takes one number for both sides
+            return False
         return name in self.options and (parameter is None or self.subject.takes(operation, parameter))
 
     # calls

@@ -16,7 +16,7 @@ BOUNDED = ("gauss", "spread", "positive", "cancelling", "huge", "constant")
 ORDERED = ("distinct", "ties", "narrow", "negative", "zeros", "near_ties", "wide", "scaled")  # what comparisons need
 SPECIAL = ("nan", "inf", "non_finite")
 
-PLAIN = frozenset({*BOUNDED, *SPECIAL, "zeros", "near_ties", "minus_inf"})  # spelled without numbers
+PLAIN = frozenset({*BOUNDED, *SPECIAL, "zeros", "near_ties", "minus_inf", "extremes"})  # spelled without numbers
 L2_HALF = frozenset({"narrow", "wide", "ties", "negative", "distinct", "positive"})
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.case import CONVOLUTIONS, Case
+from oracles.case import CONVOLUTIONS, POOLING, Case
 from oracles.geometry import Axis, Geometry
 from properties.examiner import Examiner, under_test
+from properties.faults import faults
 from properties.recipes import EXACT, possible, spelled
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -39,12 +40,12 @@ def cases(
     *,
     bias: bool = True,
     batches: Sequence[int] = (1, 2, 3, 0),
-    details: dict[str, Sequence[Any]] | None = None,
+    details: dict[str, Sequence[Any] | Callable[[str], Sequence[Any]]] | None = None,
     **fixed: Sequence[int],
 ) -> Case:
     """A case for the operation under test, its recipe one of those named.
 
-    `details` are a property's own choices; `fixed` narrows a parameter of both axes: stride=(1,), padding=(0,), ...
+    `details` are a property's own choices, or a function of the operation that gives them; `fixed` narrows a parameter of both axes: stride=(1,), padding=(0,), ...
     """
     examiner = under_test()
     operation = examiner.operation
@@ -54,10 +55,16 @@ def cases(
     name = pick(draw, usable or EXACT[:1])
     with_bias = operation == "conv2d" and bias and pick(draw, (False, True))
     include = not operation.startswith("avg") or pick(draw, (True, False))
-    chosen = tuple((key, str(pick(draw, values))) for key, values in (details or {}).items())
+    choices = {key: values(operation) if callable(values) else values for key, values in (details or {}).items()}
+    chosen = tuple((key, str(pick(draw, values))) for key, values in choices.items())
     seed = draw(st.integers(0, 2**16 - 1))
     recipe = spelled(name, operation, dtype, geometry, examiner.arithmetic, seed)
     return Case(operation, dtype, geometry, recipe, seed, with_bias, include, same, chosen)
+
+
+def fault_names(operation: str) -> list[str]:
+    """The names of what can be wrong with a call."""
+    return list(faults(operation))
 
 
 def geometries(
@@ -65,11 +72,10 @@ def geometries(
 ) -> tuple[Geometry, str]:
     """A geometry, and how its padding is spelled."""
     limits = examiner.subject.declared.limits
-    pools = examiner.operation not in CONVOLUTIONS
     n = pick(draw, allowed(limits, "N", batches))
     same = pick(draw, SAME) if examiner.option("same_padding") and "padding" not in fixed else ""
     vertical, horizontal = both_axes(draw, examiner, same, fixed)
-    if pools:
+    if examiner.operation not in CONVOLUTIONS:
         return Geometry(n, pick(draw, allowed(limits, "C", FEW)), vertical, horizontal), same
     groups = pick(draw, allowed(limits, "G", (1, 1, 1, 2, 3)))
     channels = [c for c in allowed(limits, "C", [groups * c for c in FEW]) if c % groups == 0] or [groups]
@@ -79,7 +85,7 @@ def geometries(
 
 def both_axes(draw: Draw, examiner: Examiner, same: str, fixed: dict[str, Sequence[int]]) -> tuple[Axis, Axis]:
     """Two axes: independent of each other, or alike in all but one parameter, since some swaps show only there."""
-    pools = examiner.operation not in CONVOLUTIONS
+    pools = examiner.operation in POOLING
     ceil = pools and not same and examiner.option("ceil_mode") and pick(draw, (False, True))
     vertical, horizontal = (axis_fields(draw, examiner, same, fixed) | {"ceil": ceil} for _ in "HW")
     if pick(draw, ("free", "free", "near")) == "near":
@@ -92,7 +98,7 @@ def both_axes(draw: Draw, examiner: Examiner, same: str, fixed: dict[str, Sequen
 
 def axis_fields(draw: Draw, examiner: Examiner, same: str, fixed: dict[str, Sequence[int]]) -> dict[str, Any]:
     """The parameters of one axis, all but its size, which is the least possible and a margin."""
-    limits, pools = examiner.subject.declared.limits, examiner.operation not in CONVOLUTIONS
+    limits, pools = examiner.subject.declared.limits, examiner.operation in POOLING
     extent = pick(draw, allowed(limits, "F", fixed.get("extent", EXTENTS)))
     stride = pick(draw, allowed(limits, "S", fixed.get("stride", STRIDES)))
     dilatable = extent > 1 and (examiner.option("pool_dilation") and not same if pools else True)
@@ -109,7 +115,7 @@ def axis(fields: dict[str, Any], letter: str, examiner: Examiner, same: str) -> 
     extent, dilation = fields["extent"], fields["dilation"]
     reach = dilation * (extent - 1) + 1
     least = max(1, reach - sum(fields["padding"]))
-    if examiner.operation not in CONVOLUTIONS:
+    if examiner.operation in POOLING:
         least = max(least, dilation)  # so that no window falls between the cells into the padding
     sizes = sorted(size for size in examiner.subject.declared.limits.get(letter, ()) if size >= least)
     size = sizes[fields["margin"] % len(sizes)] if sizes else least + fields["margin"]

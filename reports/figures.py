@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 import re
+import warnings
 
 import matplotlib
 import numpy as np
@@ -15,6 +17,8 @@ from matplotlib.lines import Line2D
 MARKERS = "os^Dv<>pPX*h"  # a shape for each implementation: the figure reads without colour
 COLORS = 8  # --c0 to --c7 of the page
 
+# text stays text, a name with a $ is no formula, and equal results give an equal page
+_SETTINGS = {"svg.fonttype": "none", "text.parse_math": False, "svg.hashsalt": "poolproof"}
 # stand-ins that Matplotlib writes into the SVG, each replaced by a variable of the page's style
 _INK, _MUTED, _LINE, _BAD, _PAPER = "#010101", "#010102", "#010103", "#010104", "#010105"
 _STAND_INS = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _BAD: "--bad", _PAPER: "--paper"}
@@ -27,12 +31,20 @@ def error_ratios(ratios: pd.DataFrame, narrow: bool = False) -> str:
     `ratios` has a row for each operation and a column for each implementation, NaN where nothing was measured. The axis
     is linear while all lies within the bound, and logarithmic beyond; what is infinite stands at the right edge.
     """
-    finite = ratios.to_numpy(dtype=float)
-    finite = finite[np.isfinite(finite)]
-    beyond = bool((ratios.to_numpy(dtype=float) > 1).any())
-    step = 0.12
+    with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of glyphs that the font lacks: the reader's browser has its own
+        return _svg(_drawn(ratios, narrow), "narrow" if narrow else "wide")
+
+
+def _drawn(ratios: pd.DataFrame, narrow: bool) -> Figure:
+    found = ratios.to_numpy(dtype=float)
+    finite = found[np.isfinite(found)]
+    beyond = bool((found > 1).any())
+    step = 0.12 if len(ratios.columns) <= 8 else 0.08
     band = step * len(ratios.columns) + (0.34 if narrow else 0.14)
-    height = band * len(ratios) + (1.25 if narrow else 0.95)
+    names = [_named(str(name)) for name in ratios.columns]
+    abreast = 2 if narrow else 6 if max(map(len, names)) < 16 else 4
+    height = band * len(ratios) + 0.8 + 0.19 * math.ceil(len(names) / abreast)
     figure = Figure(figsize=(3.7 if narrow else 8.6, height))
     left, width = (0.03, 0.92) if narrow else (0.2, 0.77)
     axes = figure.add_axes((left, 0.45 / height, width, band * len(ratios) / height))
@@ -43,8 +55,8 @@ def error_ratios(ratios: pd.DataFrame, narrow: bool = False) -> str:
     axes.axvline(1, color=_BAD, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     axes.annotate("bound", (1, 0), (0, 3), textcoords="offset points", color=_BAD, fontsize=8.5, ha="center")
     axes.set_xlabel("largest error, in units of its bound" + (" (log)" if beyond else ""), color=_MUTED, fontsize=9)
-    _legend(figure, list(ratios.columns), narrow)
-    return _svg(figure, "narrow" if narrow else "wide")
+    _legend(figure, names, abreast, left)
+    return figure
 
 
 def _scale(axes: Axes, finite: np.ndarray, beyond: bool) -> float:
@@ -97,10 +109,16 @@ def _band(
             axes.text(right, first + number * step, " ∞", color=_BAD, fontsize=9, va="center")
 
 
-def _legend(figure: Figure, names: list[str], narrow: bool) -> None:
+def _named(implementation: str) -> str:
+    """Clip a long path, and keep Matplotlib from hiding a label that begins with an underscore."""
+    clipped = implementation if len(implementation) <= 24 else "…" + implementation[-23:]
+    return f"\u200b{clipped}" if clipped.startswith("_") else clipped
+
+
+def _legend(figure: Figure, names: list[str], abreast: int, left: float) -> None:
     each = [{"marker": _marker(number), "color": _color(number)} for number in range(len(names))]
     marks = [Line2D([], [], **look, linewidth=0, markersize=5.5) for look in each]
-    place = {"loc": "upper left", "bbox_to_anchor": (0.02 if narrow else 0.19, 1), "ncols": 2 if narrow else 6}
+    place = {"loc": "upper left", "bbox_to_anchor": (left - 0.01, 1), "ncols": abreast}
     look = {"frameon": False, "fontsize": 9, "labelcolor": _INK, "handletextpad": 0.1, "columnspacing": 1.2}
     figure.legend(marks, names, **place, **look, borderaxespad=0.2)
 
@@ -115,9 +133,7 @@ def _color(number: int) -> str:
 
 def _svg(figure: Figure, salt: str) -> str:
     buffer = io.StringIO()
-    # text stays text, ids are the same in every run, and no date: equal results give an equal page
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

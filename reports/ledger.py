@@ -26,6 +26,7 @@ __all__ = [
 FILE = "verdicts.sqlite"
 APPLICATION = int.from_bytes(b"POOL")  # PRAGMA application_id: a foreign SQLite file is recognised, and left alone
 
+
 class Ledger:
     """The results file, open for writing. Every call commits: a killed run loses nothing that was reached."""
 

@@ -1,0 +1,119 @@
+"""Other cases like a given one: what a workspace, a plan or a cache that is keyed too narrowly takes for the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from oracles.case import CONVOLUTIONS, Case
+from oracles.geometry import Axis, Geometry
+from properties.examiner import Examiner, Unsupported
+from properties.recipes import spelled
+
+
+def with_data(case: Case, number: int) -> Case:
+    """The same call on other data of the same kind; number 0 is the case itself."""
+    return replace(case, seed=case.seed + number)
+
+
+def neighbour(subject: Examiner, case: Case, change: str) -> Case:
+    """The case with one thing changed, and data of its own; only these where the implementation cannot be asked."""
+    try:
+        changed = CHANGES[change](subject, case)
+    except ValueError:  # no window fits
+        return with_data(case, 1)
+    changed = replace(changed, seed=case.seed + 1)
+    return changed if _owed(subject, changed) else with_data(case, 1)
+
+
+def _owed(subject: Examiner, case: Case) -> bool:
+    g = case.geometry
+    axes = (g.vertical, g.horizontal)
+    if not g.K and (g.empty_windows or any(max(a.pad_before, a.pad_after) >= a.extent for a in axes)):
+        return False
+    v, h = axes
+    letters = {"N": (g.N,), "C": (g.C,), "K": (g.K,) if g.K else (), "G": (g.G,), "H": (v.size,), "W": (h.size,)}
+    letters |= {"F": (v.extent, h.extent), "S": (v.stride, h.stride), "D": (v.dilation, h.dilation)}
+    letters["P"] = (v.pad_before, v.pad_after, h.pad_before, h.pad_after)
+    limits = subject.subject.declared.limits
+    if not all(value in limits[letter] for letter in letters.keys() & limits.keys() for value in letters[letter]):
+        return False
+    try:
+        subject.require(case.operation, case, subject.parameters(case))
+    except Unsupported:
+        return False
+    return True
+
+
+def _respelled(subject: Examiner, case: Case, geometry: Geometry) -> Case:
+    """The case on another geometry, the numbers of its recipe fitted to it."""
+    name = case.recipe.split(":")[0]
+    recipe = spelled(name, case.operation, case.dtype, geometry, subject.arithmetic, case.seed)
+    return replace(case, geometry=geometry, recipe=recipe)
+
+
+def _of_axes(*amounts: int, **change: Callable[[Axis, int], int]) -> Callable[[Examiner, Case], Case]:
+    """Change fields of the vertical axis by the first amount, of the horizontal one by the second."""
+
+    def changed(subject: Examiner, case: Case) -> Case:
+        g = case.geometry
+        both = [
+            _axis(case, axis, {field: new(axis, amount) for field, new in change.items()})
+            for axis, amount in zip((g.vertical, g.horizontal), amounts, strict=True)
+        ]
+        return _respelled(subject, case, replace(g, vertical=both[0], horizontal=both[1]))
+
+    return changed
+
+
+def _axis(case: Case, axis: Axis, fields: dict[str, Any]) -> Axis:
+    if not case.same:
+        return replace(axis, **fields)
+    kept = {name: getattr(axis, name) for name in ("size", "extent", "stride", "dilation")}
+    return Axis.same(**(kept | {name: fields[name] for name in fields.keys() & kept.keys()}), side=case.same)
+
+
+def _batch(subject: Examiner, case: Case) -> Case:
+    return _respelled(subject, case, replace(case.geometry, N=case.geometry.N + 4))
+
+
+def _channels(subject: Examiner, case: Case) -> Case:
+    g = case.geometry
+    return _respelled(subject, case, replace(g, C=2 * g.C, K=2 * g.K))
+
+
+def _turned(subject: Examiner, case: Case) -> Case:
+    g = case.geometry
+    return _respelled(subject, case, replace(g, vertical=g.horizontal, horizontal=g.vertical))
+
+
+def _format(subject: Examiner, case: Case) -> Case:
+    formats = subject.formats
+    dtype = formats[(formats.index(case.dtype) + 1) % len(formats)] if case.dtype in formats else case.dtype
+    return _respelled(subject, replace(case, dtype=dtype), case.geometry)
+
+
+def _dilation(subject: Examiner, case: Case) -> Case:
+    if case.operation not in CONVOLUTIONS and not subject.option("pool_dilation", case.operation):
+        return case
+    return _of_axes(1, 2, dilation=lambda a, by: 1 if a.dilation > 1 else 1 + by)(subject, case)
+
+
+CHANGES: dict[str, Callable[[Examiner, Case], Case]] = {
+    "data": lambda subject, case: case,
+    "size": _of_axes(3, 2, size=lambda a, by: a.size + by),
+    "batch": _batch,
+    # the padding becomes image: the padded image is as large as before, its border is not zero
+    "border": _of_axes(
+        0, 0, size=lambda a, _: a.padded, pad_before=lambda a, _: 0, pad_after=lambda a, _: 0
+    ),
+    "padding": _of_axes(
+        1, 1, pad_before=lambda a, by: max(0, a.pad_before - by), pad_after=lambda a, by: max(0, a.pad_after - by)
+    ),
+    "stride": _of_axes(1, 2, stride=lambda a, by: 1 if a.stride > 1 else 1 + by),
+    "dilation": _dilation,
+    "turned": _turned,
+    "channels": _channels,
+    "format": _format,
+}

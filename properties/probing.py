@@ -1,0 +1,134 @@
+"""Probes run on a case, and what they found made into verdicts that tell which call, which array and which layout."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from impls.contract import ARRAYS
+from impls.layouts import lay
+from oracles import truth as truths
+from oracles.case import CONVOLUTIONS, Case
+from oracles.truth import Truth
+from oracles.verdict import Verdict, joined, judge
+from properties.examiner import Examiner, Raised, raised
+
+Data = Mapping[str, np.ndarray | None]
+OUTPUTS = {"conv2d_backward": ("dx", "dw", "db"), "max_pool2d": ("y", "switches")}
+
+
+def probe(subject: Examiner, case: Case, name: str, *, note: str = "", data: Data | None = None, **options: Any) -> Any:
+    """Run the probe of this name on the case's data, or on the data given.
+
+    Raises Unsupported where the implementation says so; what it raises itself becomes a verdict, told with the note.
+    """
+    arrays, parameters = subject.arguments(case, None if data is None else dict(data))
+    try:
+        return subject.subject.probe(name, case.operation, arrays, parameters, **options)
+    except Exception as error:
+        verdict = subject.hold(case, noted(raised(error), note))
+        raise Raised(verdict.message) from error
+
+
+def others(subject: Examiner, cases: Sequence[Case]) -> list[tuple[list[Any], dict[str, Any]]]:
+    """The argument sets of further calls."""
+    return [subject.arguments(case) for case in cases]
+
+
+def judged(
+    subject: Examiner, case: Case, outputs: Sequence[Any], *, data: Data | None = None, note: str = ""
+) -> Verdict:
+    """The verdict on the outputs of one call of a probe, on the case's data or on the data given; not yet counted."""
+    expected = truths.truth(case, subject.arithmetic)
+    if data is not None:
+        expected = truths.judged(case, data, subject.arithmetic)
+    verdict = noted(judge(expected, _result(outputs, expected)), note)
+    return dataclasses.replace(verdict, data=data) if data is not None else verdict
+
+
+def all_judged(
+    subject: Examiner, calls: Sequence[Case], outputs: Sequence[Sequence[Any]], *, note: str = ""
+) -> Verdict:
+    """The verdict on a sequence of calls: the first that differs, told with those before it."""
+    found = []
+    for i, (case, one) in enumerate(zip(calls, outputs, strict=True)):
+        verdict = judged(subject, case, one)
+        if not verdict.agrees:
+            history = [f"  call {j + 1}: {told(subject, before)}" for j, before in enumerate(calls[: i + 1])]
+            head = f"call {i + 1} of {len(calls)} is wrong{note}; these were made, one after the other:"
+            verdict = noted(verdict, "\n".join([head, *history]))
+            verdict = dataclasses.replace(verdict, data=truths.inputs(case))
+        found.append(verdict)
+    return joined(found)
+
+
+def told(subject: Examiner, case: Case) -> str:
+    """One call of a sequence in words: the formats and shapes of its arrays, what was asked for, and its data's seed."""
+    shapes = [
+        f"{name} {array.dtype.name} {array.shape}" for name, array in truths.inputs(case).items() if array is not None
+    ]
+    asked = [f"{name}={value}" for name, value in subject.parameters(case).items()]
+    return ", ".join([*shapes, *asked, f"data of seed={case.seed}"])
+
+
+def found(kind: str, message: str) -> Verdict:
+    """A verdict that a property reached by itself."""
+    return Verdict(kind, message, math.inf)
+
+
+def noted(verdict: Verdict, note: str) -> Verdict:
+    """The verdict, its message led by what was special about the call."""
+    if verdict.agrees or not note:
+        return verdict
+    return dataclasses.replace(verdict, message=f"{note}\n{verdict.message}")
+
+
+def named(case: Case, arrays: Sequence[Any]) -> dict[str, np.ndarray | None]:
+    """Arrays in the order of the call by name; a shape among them is left out."""
+    return dict(zip(ARRAYS[case.operation], arrays, strict=False))
+
+
+def output(case: Case, index: int) -> str:
+    """The name of an output."""
+    only = "dx" if case.operation.endswith("_backward") else "y"
+    return OUTPUTS.get(case.operation, (only,))[index]
+
+
+def layouts_told(case: Case, layouts: Sequence[str]) -> str:
+    """How each array lay in memory, as the layout probe made it."""
+    lines = []
+    for i, (name, array) in enumerate(truths.inputs(case).items()):
+        if array is not None:
+            view, _ = lay(array, layouts[i], case.seed + i)
+            order = "" if view.dtype.isnative else ", bytes in foreign order"
+            order += "" if view.flags.writeable else ", read-only"
+            order += "" if view.flags.aligned else ", not aligned"
+            lines.append(f"  {name} was {layouts[i]}: shape {view.shape}, strides {view.strides} bytes{order}")
+    return "\n".join(["with the arrays laid out in memory like this,", *lines])
+
+
+def turned_round(array: np.ndarray) -> np.ndarray:
+    """Other values of the same magnitudes: negated, in reverse order."""
+    return -array.ravel()[::-1].reshape(array.shape)
+
+
+def alike(data: Data, pair: Sequence[str]) -> dict[str, np.ndarray | None]:
+    """The data with two arrays cut to one magnitude, so that integers of either may stand in the other's place."""
+    given: dict[str, np.ndarray | None] = dict(data)
+    arrays = {name: array for name in pair if (array := given[name]) is not None}
+    most = min((np.abs(array).max(initial=0) for array in arrays.values() if array.size), default=0)
+    return given | {name: np.clip(array, -most, most) for name, array in arrays.items()}
+
+
+def exactly_alike(subject: Examiner, case: Case) -> bool:
+    """Whether all correct answers on exact data have the same value: a transform's may differ in their last bits."""
+    return not (subject.arithmetic.transforms and case.operation in CONVOLUTIONS)
+
+
+def _result(outputs: Sequence[Any], expected: Sequence[Truth]) -> Any:
+    """What a call returned, out of the tuple that a probe makes of it."""
+    return outputs[0] if len(outputs) == len(expected) == 1 else tuple(outputs)

@@ -1,0 +1,70 @@
+"""Run one property on one implementation inside a test, without the runner: a property must be seen to fail."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import seed as seeded
+
+from impls import im2col
+from impls.subject import Subject
+from oracles.case import Case
+from oracles.verdict import Verdict
+from properties.examiner import Examiner, set_under_test
+from properties.laws import Law
+
+
+def examine(
+    property_: Callable[..., None],
+    namespace: object,
+    operation: str,
+    examples: int = 100,
+    seed: int = 0,
+    *,
+    shrink: bool = False,
+) -> tuple[Case, Verdict] | None:
+    """Run a property on drawn cases of one operation; give the failing case and its verdict, or None where it holds.
+
+    Raises AssertionError where nothing was examined: every case was declared unsupported.
+    """
+    law: Law = property_.law  # type: ignore[attr-defined]
+    assert operation in law.operations, f"{operation} is none of {', '.join(law.operations)}"
+    examiner = Examiner(Subject("under_test", namespace), operation)
+    set_under_test(examiner)
+
+    def examined(case: Case) -> None:
+        law.one(examiner, case)
+
+    strategy = property_.hypothesis._given_kwargs["case"]  # type: ignore[attr-defined]
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+    run: Any = settings(max_examples=examples, database=None, phases=phases)(given(case=strategy)(examined))
+    try:
+        seeded(seed)(run)()
+    except AssertionError:
+        if examiner.failure is None:  # a property asserts nothing but verdicts: this is the suite's own fault
+            raise
+    if examiner.failure is None:
+        reasons = {reason for tally in examiner.tallies.values() for reason in tally.unsupported}
+        assert any(tally.examples for tally in examiner.tallies.values()), f"nothing was examined: {reasons}"
+    return examiner.failure
+
+
+def bites(property_: Callable[..., None], faulty: object, operation: str, examples: int = 200) -> tuple[Case, Verdict]:
+    """Give the failure that a property finds in a faulty implementation, once im2col has been seen to pass.
+
+    Raises AssertionError where im2col fails or the faulty one passes.
+    """
+    sound = examine(property_, im2col, operation, examples=30)
+    assert sound is None, f"im2col fails: {sound[0]}\n{sound[1].message}"
+    found = examine(property_, faulty, operation, examples)
+    assert found is not None, f"{property_.law.title!r} misses the fault"  # type: ignore[attr-defined]
+    return found
+
+
+def variant(base: object = im2col, **replaced: Any) -> types.SimpleNamespace:
+    """Copy a namespace, with some of its functions and declarations replaced; None stands for not offered."""
+    public = {name: getattr(base, name) for name in dir(base) if not name.startswith("_")}
+    return types.SimpleNamespace(**(public | replaced))

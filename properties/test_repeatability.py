@@ -1,0 +1,127 @@
+"""One call after another, and several at once: no answer depends on any call but its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from oracles import truth as truths
+from oracles.case import BACKWARD, CONVOLUTIONS, FORWARD, Case
+from oracles.verdict import Verdict, joined
+from properties import probing
+from properties.examiner import Examiner, Unsupported
+from properties.laws import law
+from properties.neighbours import CHANGES, neighbour, with_data
+from properties.strategies import cases
+
+EVERY = (*FORWARD, *BACKWARD)
+REFUSING = tuple(operation for operation in EVERY if operation != "max_pool2d_backward")  # it has no parameters
+REAL = ("gauss", "spread", "cancelling", "huge")
+SMALL: dict[str, Any] = {"extent": (1, 2, 3, 4), "margin": range(6)}
+NONDETERMINISTIC = "nondeterministic"
+
+
+@law("repeatability", EVERY, cases(REAL, details={"calls": (20, 3)}), details=("calls",))
+def test_the_same_call_gives_the_same_bits(subject: Examiner, case: Case) -> None:
+    """The same arrays in the same memory give the same bits, call after call."""
+    if not subject.subject.declared.deterministic:
+        raise Unsupported("declares deterministic = False")
+    times = int(case.detail("calls"))
+    facts = probing.probe(subject, case, "repeats", note=f"called {times} times on the same arrays", times=times)
+    verdict = Verdict(elements=times * sum(np.size(array) for array in facts["outputs"][0]))
+    if facts["distinct"] > 1:
+        one, other = facts["outputs"]
+        verdict = probing.found(NONDETERMINISTIC, f"{facts['distinct']} different results in {times} calls" + apart(case, one, other))
+    verdict = subject.hold(case, verdict)
+    assert verdict.agrees, verdict.message
+
+
+@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": [*CHANGES]}, **SMALL), details=("change",))
+def test_answers_do_not_depend_on_earlier_calls(subject: Examiner, case: Case) -> None:
+    """Whatever was asked for before, other data, sizes, paddings or formats among it, the next answer is right."""
+    other = neighbour(subject, case, case.detail("change"))
+    calls = [case, with_data(case, 2), other, case, with_data(other, 2), with_data(case, 2), other, other, case]
+    facts = probing.probe(subject, case, "sequence", others=probing.others(subject, calls[1:]))
+    verdict = subject.hold(case, probing.all_judged(subject, calls, facts["outputs"]))
+    assert verdict.agrees, verdict.message
+
+
+@law(
+    "repeatability", REFUSING, cases(("wide", "narrow"), details={"refused": ("stride", "window", "padding")}, **SMALL),
+    details=("refused",),
+)  # fmt: skip
+def test_the_call_after_a_refusal_is_right(subject: Examiner, case: Case) -> None:
+    """A call that had to be refused leaves nothing behind: the next valid one is right."""
+    arrays, parameters = subject.arguments(case)
+    wrong, what = [*arrays], case.detail("refused")
+    if what == "window" and case.operation in CONVOLUTIONS:
+        wrong[1] = too_large(arrays[1], case)
+    invalid = wrong, parameters | spoiled(case, what, parameters)
+    note = f"after a call with an invalid {what}"
+    facts = probing.probe(subject, case, "after_refusal", note=note, invalid=invalid)
+    note = f"{note}, which {'returned' if facts['refusal'] == 'returned' else 'was refused'}"
+    verdict = subject.hold(case, probing.judged(subject, case, facts["outputs"], note=note))
+    assert verdict.agrees, verdict.message
+
+
+@law(
+    "repeatability", EVERY,
+    cases(("wide", "narrow"), details={"threads": ("own_data", "one_call", "same_arrays", *CHANGES)}, **SMALL),
+    details=("threads",),
+)  # fmt: skip
+def test_threads_do_not_disturb_each_other(subject: Examiner, case: Case) -> None:
+    """Calls from four threads at once give what they give alone: on their own data, on shared data, of other shapes."""
+    kind = case.detail("threads")
+    sets = [case]
+    if kind == "own_data":
+        sets = [with_data(case, i) for i in range(4)]
+    elif kind in CHANGES:
+        sets = [case, neighbour(subject, case, kind), with_data(case, 2)]
+    note = "called from four threads at once, " + {
+        "own_data": "each with data of its own", "one_call": "all with copies of the same data",
+        "same_arrays": "all with the very same arrays",
+    }.get(kind, "with data and shapes that differ")  # fmt: skip
+    options = {"count": 4, "times": 5, "together": kind == "same_arrays"}
+    facts = probing.probe(subject, case, "threads", note=note, others=probing.others(subject, sets[1:]), **options)
+    verdict = joined([probing.judged(subject, one, out) for one, out in zip(sets, facts["outputs"], strict=True)])
+    if verdict.agrees and facts["differing"]:
+        thread, which, turn = facts["first"]
+        note += f", {facts['differing']} of {facts['calls']} calls gave other bits than alone; thread {thread}, turn {turn}:"
+        # within the bound it is no disturbance: arrays that lie elsewhere may be summed in another order
+        verdict = probing.judged(subject, sets[which], facts["wrong"], note=note)
+        verdict = dataclasses.replace(verdict, data=truths.inputs(sets[which]))
+    verdict = subject.hold(case, verdict)
+    assert verdict.agrees, verdict.message
+
+
+def apart(case: Case, one: Any, other: Any) -> str:
+    """Where two results of one call differ first."""
+    for i, (a, b) in enumerate(zip(one, other, strict=True)):
+        name = probing.output(case, i)
+        if a.dtype != b.dtype or a.shape != b.shape:
+            return f": {name} of dtype {a.dtype} and shape {a.shape}, then of dtype {b.dtype} and shape {b.shape}"
+        differing = (a != b) & ~((a != a) & (b != b))
+        if differing.any():
+            place = tuple(int(j) for j in np.unravel_index(int(differing.argmax()), a.shape))
+            where = ", ".join(map(str, place))
+            return f", in {int(differing.sum())} of {a.size} elements of {name}; {name}[{where}] is {a[place]!r}, then {b[place]!r}"
+    return ": they differ in the sign of a zero or in the bits of a NaN"
+
+
+def spoiled(case: Case, what: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters that every operation must refuse."""
+    if what == "window":
+        v, h = case.geometry.vertical, case.geometry.horizontal
+        return {"size": (v.padded + 1, h.padded + 1)} if "size" in parameters else {}
+    if what == "padding" and not case.same:
+        nested = isinstance(parameters["padding"][0], tuple)
+        return {"padding": ((-1, -1), (-1, -1)) if nested else (-1, -1)}
+    return {"stride": (0, parameters["stride"][1])}
+
+
+def too_large(w: np.ndarray, case: Case) -> np.ndarray:
+    """Filters larger than the padded image."""
+    v, h = case.geometry.vertical, case.geometry.horizontal
+    return np.ones((*w.shape[:2], v.padded + 1, h.padded + 1), w.dtype)

@@ -1,0 +1,54 @@
+"""Sizes: the formula against counting, and the form of what is returned."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from oracles import truth as truths
+from oracles.case import BACKWARD, FORWARD, Case
+from oracles.verdict import Verdict, form, joined
+from properties.examiner import Examiner
+from properties.laws import law
+from properties.strategies import cases
+
+SIZES = (*range(12), 16, 23, 31, 32, 33, 40)
+
+
+@law("values", ("out_size",), cases(("narrow",), margin=(*SIZES, 63, 64, 100, 223, 1000, 65536, 2**24)))
+def test_out_size_counts_the_windows(subject: Examiner, case: Case) -> None:
+    """out_size is the number of windows that fit, counted one by one; a ragged remainder is dropped."""
+    for axis in (case.geometry.vertical, case.geometry.horizontal):
+        arguments = (axis.size, axis.extent, axis.stride, axis.pad_before)
+        with subject.answering(case):
+            if axis.dilation == 1:
+                got = subject.subject.call("out_size", *arguments)
+            else:
+                got = subject.subject.call("out_size", *arguments, dilation=axis.dilation)
+        call = f"out_size(W={axis.size}, F={axis.extent}, S={axis.stride}, P={axis.pad_before}, dilation={axis.dilation})"
+        right = isinstance(got, (int, np.integer)) and not isinstance(got, bool) and got == axis.out
+        message = f"{call} is {got!r} where {axis.out} windows fit"
+        verdict = subject.hold(case, Verdict(elements=1) if right else Verdict("differs", message, math.inf))
+        assert verdict.agrees, verdict.message
+
+
+@law("values", (*FORWARD, *BACKWARD), cases(("narrow",), margin=SIZES))
+def test_output_has_the_shape_that_counting_gives(subject: Examiner, case: Case) -> None:
+    """Each result has the shape that counting the windows gives, and the dtype of the inputs."""
+    result = subject.run(case)
+    g, dtype = case.geometry, np.dtype(truths.FORMATS[case.dtype].array)
+    due = {
+        "conv2d": [("y", g.y_shape, dtype)],
+        "conv2d_backward": [("dx", g.x_shape, dtype), ("dw", g.w_shape, dtype), ("db", (g.K,), dtype)],
+        "max_pool2d": [("y", g.y_shape, dtype), ("switches", g.y_shape, np.dtype(np.int64))],
+    }.get(case.operation, [("dx", g.x_shape, dtype)] if case.operation in BACKWARD else [("y", g.y_shape, dtype)])
+    outputs = result if isinstance(result, (tuple, list)) else (result,)
+    complaints = [f"{len(outputs)} results where {len(due)} are due"] if len(outputs) != len(due) else []
+    complaints += [text for output, (name, *wanted) in zip(outputs, due, strict=False) if (text := form(name, output, *wanted))]
+    elements = sum(math.prod(shape) for _, shape, _ in due)
+    found = [Verdict("differs", text, math.inf) for text in complaints] or [Verdict(elements=elements)]
+    verdict = subject.hold(case, joined(found))
+    assert verdict.agrees, verdict.message
+
+

@@ -1,0 +1,37 @@
+"""NaN, infinities, signed zeros and the ends of the range."""
+
+from __future__ import annotations
+
+from oracles.case import BACKWARD, FORWARD, Case
+from properties.examiner import Examiner
+from properties.laws import law
+from properties.recipes import SPECIAL
+from properties.strategies import cases
+
+
+@law("specials", FORWARD, cases(SPECIAL))
+def test_non_finite_values_stay_local(subject: Examiner, case: Case) -> None:
+    """A NaN or an infinity reaches exactly the outputs whose windows hold it; 0 * inf is NaN."""
+    verdict = subject.judge(case, subject.run(case))
+    assert verdict.agrees, verdict.message
+
+
+@law("specials", BACKWARD, cases(SPECIAL))
+def test_non_finite_gradients_stay_local(subject: Examiner, case: Case) -> None:
+    """A non-finite dy reaches only what its window covers, and a non-finite x only the gradients made of it."""
+    verdict = subject.judge(case, subject.run(case))
+    assert verdict.agrees, verdict.message
+
+
+@law("specials", (*FORWARD, *BACKWARD), cases(("scaled",)))
+def test_the_whole_range_is_kept(subject: Examiner, case: Case) -> None:
+    """No value that the format can hold is clipped or flushed to zero, subnormals included."""
+    verdict = subject.judge(case, subject.run(case))
+    assert verdict.agrees, verdict.message
+
+
+@law("specials", ("max_pool2d",), cases(("zeros", "minus_inf", "extremes", "nan")))
+def test_max_pooling_keeps_the_sign_of_zero_and_the_ends_of_the_range(subject: Examiner, case: Case) -> None:
+    """-0 and +0 tie and the first is the result; windows of -inf yield -inf; a NaN wins."""
+    verdict = subject.judge(case, subject.run(case))
+    assert verdict.agrees, verdict.message

@@ -1,0 +1,230 @@
+"""The page is complete, harmless and drawn from the results file alone."""
+
+import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from reports import __main__, load, page
+from reports.ledger import FILE, Ledger
+from reports.test_ledger import CASE, RUN, failing_rows, sample_rows, spoiled, written
+
+ROOT = Path(__file__).parent.parent
+VOID = {"meta", "link", "br", "rect", "path", "use"}
+
+
+class Outline(HTMLParser):
+    """Collect tags, ids and links, and complain where tags do not nest."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.ids, self.targets, self.open, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        """Note a tag and what it refers to."""
+        self.text.append(" " if tag in {"td", "dd"} else "")
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [value for name, value in attributes if name == "id"]
+        self.targets += [value[1:] for name, value in attributes if name == "href" and value.startswith("#")]
+
+    def handle_startendtag(self, tag, attributes):
+        """Note a tag without content, as SVG has them."""
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        """Refuse what does not nest."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        """Note text."""
+        self.text.append(data)
+
+
+def outline(html):
+    parser = Outline()
+    parser.feed(html)
+    parser.close()
+    assert not parser.open
+    return parser
+
+
+def said(html):
+    return " ".join("".join(outline(html).text).split())
+
+
+@pytest.fixture(scope="module")
+def passing():
+    return page.render(replace(RUN, finished=RUN.started, exit_status=0), [*sample_rows()])
+
+
+@pytest.fixture(scope="module")
+def failing():
+    return page.render(RUN, [*failing_rows()])
+
+
+def test_the_heading_states_the_verdict(passing, failing):
+    assert "4 implementations, 12 properties, 42,565 cases, 14.6 million outputs compared: all agree" in said(passing)
+    assert "mine.py fails in 2 properties im2col, fft and torch-cpu agree, 1 failure expected" in said(failing)
+
+
+def test_tags_nest_ids_are_unique_and_links_lead_somewhere(passing, failing):
+    for html in (passing, failing):
+        found = outline(html)
+        assert len(found.ids) == len({*found.ids})
+        assert {*found.targets} <= {*found.ids}
+        assert sum(tag == "h1" for tag, _ in found.tags) == 1
+
+
+def test_nothing_is_loaded_and_nothing_is_run(failing):
+    for tag, attributes in outline(failing).tags:
+        assert tag not in {"script", "iframe", "img", "object", "embed", "base", "form"}
+        assert not [name for name in attributes if name.startswith("on") or name == "src"]
+        assert attributes.get("href", "#")[0] == "#" or attributes["href"].startswith("data:")
+    assert not re.search(r"url\((?!#)|@import", failing)
+    assert "default-src 'none'" in failing
+
+
+def test_what_others_wrote_is_text():
+    evil = '"><script>alert(1)</script><b>bold</b></pre></style>&amp;'
+    texts = ("reason", "case", "message", "title", "property", "level", "operation", "dtype", "implementation")
+    row = replace(next(failing_rows()), verdict="differs", worst_ratio=math.inf, **dict.fromkeys(texts, evil))
+    loaded = {"spec": evil, "name": evil, "version": evil, "declarations": {evil: evil}, "missing": ""}
+    missing = {"spec": "x", "name": evil, "version": evil, "declarations": {}, "missing": evil}
+    run = replace(RUN, machine={evil: evil}, versions={evil: evil}, implementations=[loaded, missing])
+    run = replace(run, **dict.fromkeys(("id", "command", "profile", "started", "seed"), evil))
+    html = page.render(run, [row, replace(row, dtype="b", verdict="unsupported")])
+    assert "script" not in {tag for tag, _ in outline(html).tags}
+    assert "<script" not in html
+    assert "<b>bold" not in html
+    assert "".join(outline(html).text).count(evil) > 20
+
+
+def test_a_failure_has_its_message_and_its_command(failing):
+    assert f"pytest properties/ --impl=mine.py --case='{CASE}'" in said(failing)
+    assert "y[0, 1, 2, 0] got 14.0 want -3.0" in said(failing)
+    assert "mine.py crashed conv2d float32 A filter larger than the padded input is refused." in said(failing)
+
+
+def test_verdicts_read_without_colour(failing):
+    text = said(failing)
+    for sign in ("✓agrees, 275", "✗differs", "✗crashed", "–unsupported", "…not reached", "·expected"):
+        assert sign in text
+
+
+def test_a_cell_says_what_is_behind_it(failing):
+    titles = [attributes["title"] for tag, attributes in outline(failing).tags if tag == "td" and "title" in attributes]
+    wrong = next(title for title in titles if title.startswith("differs"))
+    assert "largest error 5.2e+06 of its bound" in wrong
+    assert "float32: differs\nfloat64: unsupported" in wrong
+
+
+def test_reasons_declarations_and_missing_implementations_are_shown(failing):
+    text = said(failing)
+    assert "the budget of 60 s was spent mine.py conv2d, max_pool2d, avg_pool2d 3" in text
+    assert "limits F 3; S 1, 2; G 1" in text
+    assert "torch-cuda not loaded torch sees no CUDA device" in text
+
+
+def test_a_run_that_was_cut_off_says_so(passing, failing):
+    assert "This run was cut off" in said(failing)
+    assert "This run was cut off" not in said(passing)
+
+
+def test_no_rows_make_a_page():
+    html = page.render(RUN, [])
+    assert "no verdicts: nothing was checked" in said(html)
+    assert "<svg viewBox" in html
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.4, 1.0, 3e7, math.inf, 1e300])
+def test_every_error_has_its_place_in_the_figure(ratio):
+    html = page.render(RUN, [replace(next(sample_rows()), worst_ratio=ratio)])
+    assert html.count("<figure>") == 1
+    assert "nan" not in html[html.index("<figure>") : html.index("</figure>")].lower()
+
+
+@pytest.mark.parametrize("name", ["$x$", "$", "_mine.py", "卷积.py", "a<b>"])
+def test_every_name_can_be_drawn(name):
+    html = page.render(RUN, [replace(next(sample_rows()), implementation=name, operation=name, worst_ratio=0.5)])
+    assert name in "".join(outline(html[html.index("<figure>") : html.index("</figure>") + 9]).text)
+
+
+def test_the_same_results_give_the_same_page(failing):
+    assert page.render(RUN, [*failing_rows()]) == failing
+
+
+def test_a_page_of_many_rows_is_drawn():
+    rows = [row for number in range(15) for row in sample_rows([f"engine{number}"])]
+    assert "15 implementations" in said(page.render(RUN, rows))
+
+
+def test_frames_are_tidy(tmp_path):
+    written(tmp_path, [*failing_rows()])
+    frame = load.verdicts(tmp_path)
+    assert len(frame) == len([*failing_rows()])
+    assert frame["verdict"].min() == "crashed"
+    assert frame.groupby("implementation", observed=True)["examples"].sum()["mine.py"] == 2819
+    assert frame["worst_ratio"].dtype == "float64"
+    assert str(load.runs(tmp_path)["started"].dt.tz) == "UTC"
+
+
+def reported(*arguments, cwd):
+    command = [sys.executable, "-m", "reports", *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(cwd)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_line_draws_the_page_and_prints_where(tmp_path):
+    written(tmp_path / "results")
+    done = reported("--markdown", "matrix.md", "--export", "sample.jsonl", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["matrix.md", "sample.jsonl", str(Path("report/index.html"))]
+    again = __main__.main(["--results", str(tmp_path / "sample.jsonl"), "--out", str(tmp_path / "again.html")])
+    assert again == 0
+    assert (tmp_path / "again.html").read_bytes() == (tmp_path / "report/index.html").read_bytes()
+
+
+def test_a_named_run_is_drawn(tmp_path, capsys):
+    written(tmp_path)
+    written(tmp_path, [*failing_rows()], replace(RUN, id="other", started="2026-11-19T00:00:00+00:00"))
+    assert __main__.main(["--results", str(tmp_path), "--run", "other", "--out", str(tmp_path / "a.html")]) == 0
+    assert "mine.py fails" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert __main__.main(["--results", str(tmp_path), "--run", "othr", "--out", str(tmp_path / "a.html")]) == 1
+    assert "holds no run 'othr' among its 2: did you mean other?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["absent", "empty", "truncated", "text", "user_version = 9", "application_id = 9"])
+def test_a_results_file_that_cannot_be_read_gets_one_line(tmp_path, capsys, how):
+    if how == "empty":
+        Ledger.open(tmp_path).close()
+    elif how != "absent":
+        spoiled(tmp_path, how)
+    assert __main__.main(["--results", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 1
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert FILE in error
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_page_that_cannot_be_written_gets_one_line(tmp_path, capsys):
+    written(tmp_path)
+    assert __main__.main(["--results", str(tmp_path), "--out", str(tmp_path / FILE / "page.html")]) == 1
+    assert re.fullmatch(r"python -m reports: .*cannot be written \(.*\): name another file\n", capsys.readouterr().err)
+
+
+def test_a_missing_library_gets_the_line_that_installs_it(tmp_path):
+    written(tmp_path / "results")
+    (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError(\"No module named 'jinja2'\", name='jinja2')")
+    done = reported("--markdown", "matrix.md", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "python -m reports: the page needs jinja2: pip install jinja2 matplotlib pandas\n"
+    assert (tmp_path / "matrix.md").exists()
