@@ -150,7 +150,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     """The controller collects nothing itself: it begins the run when the first worker has collected properties."""
-    if node.config.stash[STATE].ledger is None and any("/test_" in i and "selfcheck" not in i for i in ids):
+    if node.config.stash[STATE].ledger is None and any(name.startswith("properties/test_") for name in ids):
         _begin(node.config)
 
 
@@ -204,7 +204,7 @@ def _described(subject: Subject) -> dict[str, Any]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep the rows of a report, whichever process made it, at once: a killed run loses nothing that was reached."""
-    config = getattr(report, "poolproof_config", None) or _CONTROLLER.get("config")
+    config = _CONTROLLER.get("config")
     rows = getattr(report, "poolproof_rows", None)
     if not rows or config is None:
         return

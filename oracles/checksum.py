@@ -43,10 +43,10 @@ def verdict(case: Case, data: Given, name: str, output: np.ndarray, arithmetic: 
 
 
 def terms(g: Geometry, name: str) -> int:
-    """Count the products, at most, that are summed for one element of a convolution's output; at least 1."""
+    """Count the products, at most, that are summed for one element of a convolution's output."""
     outputs = g.N * g.vertical.out * g.horizontal.out
     counts = {"y": g.terms, "dx": g.window * max(1, g.K // g.G), "dw": outputs, "db": outputs}
-    return max(1, counts.get(name, g.window))
+    return counts.get(name, g.window)
 
 
 def spacing(array: np.ndarray) -> int:
@@ -116,7 +116,8 @@ def _bounded(case: Case, data: Given, name: str, output: np.ndarray, arithmetic:
     likely = math.sqrt(2 * math.log(2 * max(1, error.size) / CHANCE))
     bound = np.minimum(sum(part for part, _ in parts), likely * sum(part for _, part in parts))
     bound = bound + rounding.gamma(n + count + 3, OURS) * total
-    ratio = np.where(error == 0, 0.0, error / bound)
+    with np.errstate(over="ignore"):
+        ratio = np.where(error == 0, 0.0, error / bound)
     if (ratio <= 1).all():
         return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size)
     place = np.unravel_index(int(ratio.argmax()), ratio.shape)

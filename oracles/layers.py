@@ -87,7 +87,7 @@ def relu_backward(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
 
 def fully_connected(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Add up w[m] * x[n] and b[m]: x (N, ...) with D values an image, w (M, D), b (M,) -> y (N, M)."""
-    rows, weights, bias = _nested(x.reshape(len(x), -1)), _nested(w), _nested(b)
+    rows, weights, bias = _nested(x.reshape(len(x), w.shape[1])), _nested(w), _nested(b)
     found = []
     for row in rows:
         line = []
@@ -102,7 +102,7 @@ def fully_connected(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def fully_connected_backward(x: np.ndarray, w: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the gradients: x (N, ...), w (M, D), dy (N, M) -> dx like x, dw like w, db (M,)."""
-    rows, weights, sent = _nested(x.reshape(len(x), -1)), _nested(w), _nested(dy)
+    rows, weights, sent = _nested(x.reshape(len(x), w.shape[1])), _nested(w), _nested(dy)
     dx, dw, db = conv.zeros((len(x), w.shape[1])), conv.zeros(w.shape), [0.0] * len(w)
     for n, row in enumerate(rows):
         for m, of_output in enumerate(weights):

@@ -46,7 +46,7 @@ def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmet
         complaint = form(name, output, shape, dtype)
         if complaint:
             return Verdict(DIFFERS, complaint, math.inf)
-        places = sample(shape, max(8, min(count, SUMMANDS // terms(case.geometry, name))), rng)
+        places = sample(shape, max(8, min(count, SUMMANDS // max(1, terms(case.geometry, name)))), rng)
         found.append(_judged(at(case, data, name, places, arithmetic), output, places))
         found.append(whole(case, data, name, output, arithmetic))
     return joined(found)
@@ -90,7 +90,8 @@ def sample(shape: Place, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _marks(extent: int) -> list[int]:
     """List the ends of an axis, and both sides of the multiples of powers of two, where tiles are likely to meet."""
-    edges = {edge for power in (2, 4, 8, 16, 32, 64, 128) for edge in range(power, extent, max(power, extent // 8))}
+    steps = {power: power * max(1, extent // (8 * power)) for power in (2, 4, 8, 16, 32, 64, 128)}
+    edges = {edge for step in steps.values() for edge in range(step, extent, step)}
     return sorted({0, extent - 1} | edges | {edge - 1 for edge in edges})
 
 
@@ -100,9 +101,9 @@ def at(case: Case, data: Arrays, name: str, places: np.ndarray, arithmetic: Arit
     if case.operation in CONVOLUTIONS:
         found = [_of_convolution(case, given, name, tuple(place), arithmetic) for place in places.tolist()]
     elif case.operation == "max_pool2d_backward":
-        found = [_of_switches(case, given, tuple(place)) for place in places.tolist()]
+        found = [_of_switches(case, given, tuple(place), arithmetic) for place in places.tolist()]
     else:
-        found = [_of_pool(case, given, name, tuple(place)) for place in places.tolist()]
+        found = [_of_pool(case, given, name, tuple(place), arithmetic) for place in places.tolist()]
     number = FORMATS[case.dtype]
     bound = None
     if any(element.bound is not None for element in found):  # what must be exact, among others: half a last digit
@@ -274,7 +275,7 @@ def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slic
 # pools: the definition itself, on a cut-out that holds the windows in question
 
 
-def _of_switches(case: Case, data: Given, place: Place) -> _Element:
+def _of_switches(case: Case, data: Given, place: Place, arithmetic: Arithmetic) -> _Element:
     """Find a cell's gradient of max pooling: the sum of dy over the outputs whose switch names it."""
     n, c, iy, ix = place
     g, number = case.geometry, FORMATS[case.dtype]
@@ -282,11 +283,13 @@ def _of_switches(case: Case, data: Given, place: Place) -> _Element:
     value, rest = _total(sent, np.ones(sent.shape), 0.0, exact=True)
     if recipe(case).kind != "bounded":
         return _Element(value, rest)
-    error = rounding.gamma(g.overlap, number.u) * float(np.abs(sent).sum())
-    return _Element(value, rest, error + (3 + g.overlap) * number.h)
+    accumulator = arithmetic.sums(number)
+    inner = np.array(rounding.gamma(g.overlap, accumulator.u) * np.abs(sent).sum())
+    bound = rounding.stored(np.array(value), inner, number, accumulator)
+    return _Element(value, rest, float(bound) + (3 + g.overlap) * number.h)
 
 
-def _of_pool(case: Case, data: Given, name: str, place: Place) -> _Element:
+def _of_pool(case: Case, data: Given, name: str, place: Place, arithmetic: Arithmetic) -> _Element:
     """Find one output of a pooling, or one cell's gradient, out of truth.judged on the windows that matter."""
     g, (n, c, *inner) = case.geometry, place
     spans = [_span(axis, name, i) for axis, i in zip((g.vertical, g.horizontal), inner, strict=True)]
@@ -298,7 +301,7 @@ def _of_pool(case: Case, data: Given, name: str, place: Place) -> _Element:
     small = replace(case, geometry=Geometry(1, 1, vertical, horizontal))
     part = {"x": (rows, columns), "dy": (lines, ranks)}
     cut = {key: array[n : n + 1, c : c + 1][:, :, part[key][0], part[key][1]] for key, array in data.items()}
-    found = next(truth for truth in truths.judged(small, cut) if truth.name == name)
+    found = next(truth for truth in truths.judged(small, cut, arithmetic) if truth.name == name)
     first = part["x" if name == "dx" else "dy"]
     spot = (0, 0, inner[0] - first[0].start, inner[1] - first[1].start)
     value = found.value[spot]

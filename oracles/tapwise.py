@@ -94,7 +94,7 @@ def _max_backward(case: Case, data: Given, name: str, arithmetic: Arithmetic) ->
     where = (data["switches"] + plane).ravel()
 
     def sent(dy: np.ndarray) -> np.ndarray:
-        return np.bincount(where, dy.ravel(), n * c * h * w).reshape(g.x_shape)
+        return np.bincount(where, dy.ravel(), n * c * h * w).reshape(g.x_shape).astype(np.float64)  # of no dy: ints
 
     dy = data["dy"].astype(np.float64)
     bound = _Bound(rounding.gamma(g.overlap, form.u), g.overlap, 3 + g.overlap, exact=True)

@@ -229,3 +229,14 @@ def fitted(case: Case) -> Case:
         for axis in (case.geometry.vertical, case.geometry.horizontal)
     )
     return with_axes(case, *axes)
+
+
+def two_groups(case: Case) -> Case:
+    """Make a convolution of at least two groups."""
+    g = case.geometry
+    return case if g.G > 1 else replace(case, geometry=replace(g, C=2 * g.C, K=2 * g.K, G=2))
+
+
+def shuffled(rng: np.random.Generator, groups: int, each: int) -> list[int]:
+    """Draw an order of groups*each indices that keeps each within its group."""
+    return [group * each + int(i) for group in range(groups) for i in rng.permutation(each)]

@@ -21,7 +21,9 @@ from properties.derived import (
     held,
     integers,
     present,
+    shuffled,
     sparse,
+    two_groups,
     with_axes,
 )
 from properties.examiner import Examiner, Unsupported
@@ -102,11 +104,6 @@ def test_the_order_of_channels_does_not_matter(subject: Examiner, case: Case) ->
     assert verdict.agrees, verdict.message
 
 
-def shuffled(rng: np.random.Generator, groups: int, each: int) -> list[int]:
-    """Draw an order of groups*each indices that keeps each within its group."""
-    return [group * each + int(i) for group in range(groups) for i in rng.permutation(each)]
-
-
 def two_channels(case: Case) -> Case:
     """Give each group at least two channels."""
     g = case.geometry
@@ -129,12 +126,6 @@ def test_concatenated_channels_add(subject: Examiner, case: Case) -> None:
     relation = f"y(all channels) = y(first {cut} of each group) + y(the others)"
     verdict = held(subject, case, relation, answers(subject, case, data), {"y": want}, data)
     assert verdict.agrees, verdict.message
-
-
-def two_groups(case: Case) -> Case:
-    """Make a convolution of at least two groups."""
-    g = case.geometry
-    return case if g.G > 1 else replace(case, geometry=replace(g, C=2 * g.C, K=2 * g.K, G=2))
 
 
 @law("values", CONV, cases(INTEGERS).map(two_groups))

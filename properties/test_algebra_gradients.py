@@ -17,14 +17,15 @@ from properties.derived import (
     held,
     integers,
     present,
+    shuffled,
     summed,
     tolerance,
+    two_groups,
     with_axes,
 )
 from properties.examiner import Examiner
 from properties.laws import law
 from properties.strategies import PADDINGS, cases
-from properties.test_algebra_conv import shuffled, two_groups
 
 CONV = ("conv2d_backward",)
 
@@ -69,7 +70,7 @@ def test_gradients_of_groups_are_separate(subject: Examiner, case: Case) -> None
         x, w, dy = (present(data, name) for name in ("x", "w", "dy"))
         given: Data = {"x": x[:, channels], "w": w[filters], "dy": dy[:, filters]}
         parts.append(answers(subject, case, given, part))
-    want = {name: np.concatenate([found[name] for found in parts], name == "dx") for name in ("dx", "dw", "db")}
+    want = {name: np.concatenate([found[name] for found in parts], int(name == "dx")) for name in ("dx", "dw", "db")}
     got = answers(subject, case, data)
     verdict = held(subject, case, "dx, dw, db = concatenate(those of each group alone)", got, want, data)
     assert verdict.agrees, verdict.message

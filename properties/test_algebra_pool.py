@@ -141,7 +141,20 @@ def test_max_pooling_is_not_linear(subject: Examiner, case: Case) -> None:
     assert verdict.agrees, verdict.message
 
 
-@law("values", MAX, cases(INTEGERS, stride=(1,), padding=PADDINGS, dilation=(1,)).map(lambda case: both(case, ceil=False)))
+def there_and_back(case: Case) -> Case:
+    """Make most windows reach equally far to both sides, since some engines pad by half a window at most."""
+    case = both(case, ceil=False)
+    if case.seed % 4 == 3:
+        return case
+    axes = []
+    for axis in (case.geometry.vertical, case.geometry.horizontal):
+        half = (axis.extent - 1) // 2
+        size = max(axis.size, axis.reach - 2 * half)
+        axes.append(replace(axis, size=size, pad_before=half, pad_after=half))
+    return with_axes(case, *axes)
+
+
+@law("values", MAX, cases(INTEGERS, stride=(1,), padding=PADDINGS, dilation=(1,)).map(there_and_back))
 def test_max_pooling_after_min_pooling_back_changes_nothing(subject: Examiner, case: Case) -> None:
     """Max pooling, min pooling back over the same windows, max pooling again: as after the first time."""
     v, h = case.geometry.vertical, case.geometry.horizontal

@@ -10,7 +10,7 @@ import numpy as np
 from oracles import truth as truths
 from oracles.case import Case
 from oracles.geometry import Axis
-from oracles.verdict import Verdict, equal, form
+from oracles.verdict import Verdict, equal, form, judge
 from properties.examiner import Examiner
 from properties.laws import law
 from properties.recipes import ORDERED
@@ -66,8 +66,8 @@ def test_each_gradient_goes_to_its_switch_and_nowhere_else(subject: Examiner, ca
         keep = case.rng(1).integers(dy.size)
         dy = np.where(np.arange(dy.size).reshape(dy.shape) == keep, dy, np.zeros((), dy.dtype))
     data["dy"] = dy
-    verdict = subject.judge(case, subject.run(case, data), truths.judged(case, data))
-    verdict = dataclasses.replace(verdict, data=data)
+    verdict = judge(truths.judged(case, data), subject.run(case, data))
+    verdict = subject.hold(case, dataclasses.replace(verdict, data=data))
     assert verdict.agrees, verdict.message
 
 

@@ -87,7 +87,7 @@ def inside(axis: Axis, windows: int) -> range:
 def apart(case: Case) -> Case:
     """Make windows that do not overlap."""
     axes = (case.geometry.vertical, case.geometry.horizontal)
-    return with_axes(case, *(replace(axis, stride=max(axis.stride, axis.extent)) for axis in axes))
+    return with_axes(case, *(replace(axis, stride=max(axis.stride, axis.extent), ceil=False) for axis in axes))
 
 
 @law(

@@ -42,6 +42,7 @@ class Computed:
         self.f, self.g, self.dtype, self.phase, self.moved = f, g, dtype, phase, moved
 
     def matrices(self, f: Winograd) -> list[np.ndarray]:
+        """Give A^T, G and B^T."""
         at, g, bt = f.matrices
         scale = np.abs(g[:, -1:]) if self.moved else np.ones((f.a, 1))
         scale[scale == 0] = 1
@@ -63,7 +64,7 @@ class Computed:
     def correlation(
         self, planes: np.ndarray, w: np.ndarray, offsets: tuple[int, int], sides: tuple[int, int]
     ) -> np.ndarray:
-        """planes (n, c, H, W), w (k, c, r, r) -> (n, k, *sides), output o reading from cell o+offset."""
+        """Correlate: planes (n, c, H, W), w (k, c, r, r) -> (n, k, *sides), output o reading from cell o+offset."""
         f = self.f
         at, gg, bt = self.matrices(f)
         counts = [-(-(side + shift) // f.m) for side, shift in zip(sides, self.phase, strict=True)]
@@ -76,6 +77,7 @@ class Computed:
         return whole[:, :, self.phase[0] :, self.phase[1] :][:, :, : sides[0], : sides[1]]
 
     def y(self, x: np.ndarray, w: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Convolve, a group at a time."""
         v, h = self.g.vertical, self.g.horizontal
         parts = [
             self.correlation(one, of_one, (-v.pad_before, -h.pad_before), (v.out, h.out))
@@ -84,6 +86,7 @@ class Computed:
         return np.concatenate(parts, 1) + b[:, None, None]
 
     def dx(self, w: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        """Correlate dy with the filters turned round."""
         v, h, r = self.g.vertical, self.g.horizontal, self.f.r
         parts = [
             self.correlation(

@@ -1,0 +1,33 @@
+# Each target sets itself up on a fresh machine: a virtual environment with the exact versions of constraints.txt.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+
+.PHONY: verify test bench report clean
+
+verify: $(VENV)/ready  ## every property on every implementation, the matrix, and a page
+	$(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal; status=$$?; \
+	$(BIN)/python -m reports --out report/index.html && exit $$status
+
+test: $(VENV)/ready  ## all that the project has: linters, types, imports, its own tests, every property
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports bench examples properties properties/selfcheck
+
+bench: $(VENV)/ready  ## how fast: the suite itself
+	$(BIN)/python -m pytest bench/ --benchmark-only --benchmark-autosave
+
+report: $(VENV)/ready  ## the page again, from the results of the last run
+	$(BIN)/python -m reports --out report/index.html
+
+clean:
+	rm -rf $(VENV) build *.egg-info report
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt ".[all]"
+	touch $@
