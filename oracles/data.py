@@ -18,6 +18,7 @@ import numpy as np
 
 from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
+from oracles.geometry import Geometry
 
 Shape = tuple[int, ...]
 Fill = Callable[[np.random.Generator, Shape, int], np.ndarray]
@@ -50,7 +51,7 @@ def negative(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
 
 
 def distinct(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
-    """All different where the budget allows, in random order, around zero."""
+    """All different where the budget allows, in random order."""
     size = math.prod(shape)
     return (rng.permutation(size) - size // 2).reshape(shape) % (2 * most + 1) - float(most)
 
@@ -166,8 +167,10 @@ NARROW = 7  # the largest magnitude of narrow and special data
 
 
 def recipe(case: Case) -> Recipe:
-    """The case's recipe. Raises ValueError naming those there are."""
+    """The case's recipe. Raises ValueError naming those there are, and for extremes where something is summed."""
     name = case.recipe.split(":")[0]
+    if name == "extremes" and case.operation != "max_pool2d":
+        raise ValueError(f"extremes overflow in {case.operation}: they are for max_pool2d alone")
     if name not in RECIPES:
         raise ValueError(f"{name!r} is no recipe; there are {', '.join(RECIPES)}")
     return RECIPES[name]
@@ -190,8 +193,18 @@ def arrays(case: Case, stream: int = 0) -> dict[str, np.ndarray]:
     for name in NAMES[case.operation]:
         fill = kind.fill if kind.kind != "special" or name in SPOILED else finite
         values = fill(rng, shapes[name], most[name])
+        if name == SPARSE.get(case.operation) and numbers:
+            values = thinned(values, rng, case.geometry, case.operation, 2 ** numbers[0])
         found[name] = form.rounded(np.ldexp(values, powers[name]))
     return found
+
+
+def thinned(values: np.ndarray, rng: np.random.Generator, g: Geometry, operation: str, most: int) -> np.ndarray:
+    """Zeros for all but `most` elements where even ones would exceed the budget of so many terms."""
+    terms = g.terms if operation == "conv2d" else max(g.window * max(1, g.K // g.G), g.N * math.prod(g.y_shape[2:]))
+    if terms > most:
+        values.flat[rng.permutation(values.size)[most:]] = 0.0
+    return values
 
 
 def exponents(case: Case) -> dict[str, int]:
@@ -211,6 +224,7 @@ NAMES = {
     "l2_pool2d": ("x",),
     "l2_pool2d_backward": ("x", "dy"),
 }
+SPARSE = {"conv2d": "x", "conv2d_backward": "dy"}  # which operand gets zeros where there are too many terms
 SPOILED = ("x", "dy")  # non-finite weights are left open by the contract
 
 
@@ -238,7 +252,7 @@ def magnitudes(case: Case, rng: np.random.Generator, bits: int) -> dict[str, int
     return {key: max(1, min(cap, value)) for key, value in found.items()}
 
 
-def _split(g, rng: np.random.Generator, budget: int, *, backward: bool) -> dict[str, int]:  # type: ignore[no-untyped-def]
+def _split(g: Geometry, rng: np.random.Generator, budget: int, *, backward: bool) -> dict[str, int]:
     """The budget of a convolution, split at random between the operands; often all of it goes to one."""
     share = rng.choice([0.0, 0.5, 1.0, rng.random()])
     bias = budget // 4

@@ -40,7 +40,8 @@ class Format:
         if self.name != "bfloat16":
             with np.errstate(over="ignore"):
                 return values.astype(self.array)
-        single = values.astype(np.float32)  # rounding twice is harmless for what recipes draw: at most 24 bits
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32)  # rounding twice is harmless for what recipes draw: at most 24 bits
         bits = np.ascontiguousarray(single).view(np.uint32).astype(np.uint64)
         kept = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32)
         return np.where(np.isfinite(single), kept.view(np.float32).reshape(single.shape), single)

@@ -104,7 +104,10 @@ class Axis:
         """The axis whose output has ceil(size/stride) cells; an odd cell of padding goes to `side` upper or lower.
 
         Source: ONNX Conv-11, auto_pad (SAME_UPPER: the extra padding at the end; SAME_LOWER: at the beginning).
+        Raises ValueError for another side.
         """
+        if side not in ("same_upper", "same_lower"):
+            raise ValueError(f"side is {side!r}; it must be same_upper or same_lower")
         out = -(-size // stride)
         total = max(0, (out - 1) * stride + dilation * (extent - 1) + 1 - size)
         less, more = total // 2, total - total // 2
@@ -142,6 +145,8 @@ class Geometry:
     def __post_init__(self) -> None:
         if self.N < 0 or self.C < 1 or self.K < 0:
             raise ValueError(f"n{self.N} c{self.C} k{self.K}: images and filters cannot be negative, channels at least 1")
+        if self.G != 1 and not self.K:
+            raise ValueError(f"{self.G} groups of no filters: pooling has none")
         if self.G < 1 or self.C % self.G or self.K % self.G:
             raise ValueError(f"{self.G} groups do not divide {self.C} channels and {self.K} filters")
         if self.vertical.ceil != self.horizontal.ceil:
@@ -205,7 +210,7 @@ class Geometry:
     @classmethod
     def parse(cls, text: str) -> Geometry:
         """The inverse of str(). Raises ValueError showing the text and an example."""
-        head, *axes = text.split()
+        head, *axes = text.split() or [""]
         found = _GEOMETRY.fullmatch(head)
         if found is None or len(axes) != 2:
             raise ValueError(f"{text!r} is no geometry; one looks like n1c3k4g1 i7k3s2p1,1d1 i9k3s1p0,0d1")

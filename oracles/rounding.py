@@ -96,12 +96,12 @@ def exact_bits(g: Geometry, form: Format, arithmetic: Arithmetic, *, convolution
     if not convolution or not arithmetic.transforms:
         return bits
     terms = max(g.terms, g.window * max(1, g.K // g.G), g.N * g.vertical.out * g.horizontal.out, 1)
-    winograd = arithmetic.winograd
+    winograd, sums_u = arithmetic.winograd, arithmetic.sums(form).u
     if winograd is not None:
-        growth = winograd.roundoff(g.C // g.G, form.u) * winograd.amplification
+        growth = winograd.growth(g, sums_u)
     else:
         n, k, oh, ow = g.y_shape
         cells = max(g.C // g.G * g.vertical.size * g.horizontal.size * max(1, n), max(1, n) * k * oh * ow, 1)
-        growth = 2 * form.u * math.log2(max(2, points(g))) * math.sqrt(cells / terms)
+        growth = 2 * sums_u * math.log2(max(2, points(g))) * math.sqrt(cells / terms)
     # one bit less than where the bound reaches 1/2; at least one, with which a verdict is still drawn
-    return max(1, min(bits, math.floor(-math.log2(2 * growth)) - 1))
+    return max(1, min(bits, math.floor(-math.log2(2 * growth)) - 1)) if growth < 0.125 else 1

@@ -119,12 +119,13 @@ def _avg_backward(case: Case, data: Given, name: str, arithmetic: Arithmetic) ->
 
 
 def _counts(case: Case) -> np.ndarray:
-    """Count what an average divides by (OH, OW): cells of the padded image, or of the image alone."""
+    """Count what an average divides by (OH, OW): the whole window, or its cells inside the image."""
+    if case.include_pad:
+        return np.full(case.geometry.y_shape[2:], case.geometry.window)
     found = []
     for axis in (case.geometry.vertical, case.geometry.horizontal):
-        before, after = (axis.pad_before, axis.pad_after) if case.include_pad else (0, 0)
         taps = np.add.outer(np.array(axis.starts), axis.dilation * np.arange(axis.extent))
-        found.append(((taps >= -before) & (taps < axis.size + after)).sum(1))
+        found.append(((taps >= 0) & (taps < axis.size)).sum(1))
     return np.asarray(found[0][:, None] * found[1])
 
 

@@ -43,7 +43,7 @@ class Truth:
 @lru_cache(maxsize=4096)
 def truth(case: Case, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
     """The outputs of a case on its own data, in the order in which the operation returns them."""
-    return judged(case, inputs(case), arithmetic)
+    return judged(case, _inputs(case, 0), arithmetic)
 
 
 def judged(case: Case, data: Arrays, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
@@ -340,7 +340,14 @@ def inputs(case: Case, stream: int = 0) -> dict[str, np.ndarray | None]:
     """The arrays of the call in the contract's order, by name; b is None where the case has no bias.
 
     conv2d: x, w, b; conv2d_backward: x, w, dy; max_pool2d_backward: dy, switches; other gradients: (x,) dy.
+    Every call gives arrays of its own, which an implementation may spoil without harm to the next.
     """
+    made = _inputs(case, stream)
+    return {name: None if array is None else array.copy() for name, array in made.items()}
+
+
+@lru_cache(maxsize=16)
+def _inputs(case: Case, stream: int) -> dict[str, np.ndarray | None]:
     found: dict[str, np.ndarray | None] = dict(arrays(case, stream))
     if case.operation == "conv2d" and not case.bias:
         found["b"] = None

@@ -147,7 +147,7 @@ def _elements(
         ratio = np.where(owed, ratio, 0.0)
     wrong = ~(ratio <= 1.0)
     if not wrong.any():
-        return Verdict(ratio=float(ratio.max(initial=0.0)), elements=wrong.size)
+        return Verdict(ratio=float(ratio.max(initial=0.0)), elements=wrong.size if owed is None else int(owed.sum()))
     # the worst: what should have been finite, or not, comes first; then the error in units of the bound, or itself
     weight = np.where(wrong, np.where(np.isfinite(error), error if bound is None else ratio, np.inf), -1.0)
     place = np.unravel_index(int(weight.argmax()), weight.shape)

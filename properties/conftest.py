@@ -170,19 +170,22 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
             rows.insert(0, row.to_json())
         else:
-            verdict_, reason = _summed(tally, examiner.unreached)
+            verdict_, reason = _summed(tally, examiner)
             rows.append(Row(**common, **counts, verdict=verdict_, reason=reason).to_json())
     return rows
 
 
-def _summed(tally: Tally, unreached: int) -> tuple[str, str]:
-    """The verdict on one format where nothing failed, and its reason."""
-    declined = sum(tally.unsupported.values())
+def _summed(tally: Tally, examiner: Examiner) -> tuple[str, str]:
+    """The verdict on one format where nothing failed, and its reason. Thin evidence is looked for over all formats."""
     reasons = "; ".join(sorted(tally.unsupported, key=tally.unsupported.__getitem__, reverse=True)[:3])
     if not tally.examples:
-        return ("unsupported", reasons) if declined else ("not reached", f"the budget was spent ({unreached} cases left)")
-    if declined > tally.examples:
-        return "mistrusted", f"{declined} of {declined + tally.examples} cases are declared unsupported: {reasons}"
-    if 2 * tally.mistrusted > tally.examples:
-        return "mistrusted", f"in {tally.mistrusted} of {tally.examples} cases the true outputs are nearly all zero"
+        left = f"the budget was spent ({examiner.unreached} cases left)"
+        return ("unsupported", reasons) if reasons else ("not reached", left)
+    tallies = examiner.tallies.values()
+    declined = sum(sum(each.unsupported.values()) for each in tallies)
+    examples, mistrusted = (sum(getattr(each, name) for each in tallies) for name in ("examples", "mistrusted"))
+    if declined > examples:
+        return "mistrusted", f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
+    if 2 * mistrusted > examples:
+        return "mistrusted", f"in {mistrusted} of {examples} cases the true outputs are nearly all zero"
     return "agrees", ""

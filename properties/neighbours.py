@@ -13,12 +13,12 @@ from properties.recipes import spelled
 
 
 def with_data(case: Case, number: int) -> Case:
-    """The same call on other data of the same kind; number 0 is the case itself."""
+    """Give the same call other data of the same kind; number 0 is the case itself."""
     return replace(case, seed=case.seed + number)
 
 
 def neighbour(subject: Examiner, case: Case, change: str) -> Case:
-    """The case with one thing changed, and data of its own; only these where the implementation cannot be asked."""
+    """Change one thing of the case, and its data; the data alone where the implementation cannot be asked for it."""
     try:
         changed = CHANGES[change](subject, case)
     except ValueError:  # no window fits
@@ -28,6 +28,7 @@ def neighbour(subject: Examiner, case: Case, change: str) -> Case:
 
 
 def _owed(subject: Examiner, case: Case) -> bool:
+    """Tell whether the implementation may be asked for the case, its limits and `supports` heeded."""
     g = case.geometry
     axes = (g.vertical, g.horizontal)
     if not g.K and (g.empty_windows or any(max(a.pad_before, a.pad_after) >= a.extent for a in axes)):
@@ -47,7 +48,7 @@ def _owed(subject: Examiner, case: Case) -> bool:
 
 
 def _respelled(subject: Examiner, case: Case, geometry: Geometry) -> Case:
-    """The case on another geometry, the numbers of its recipe fitted to it."""
+    """Move the case to another geometry, the numbers of its recipe fitted to it."""
     name = case.recipe.split(":")[0]
     recipe = spelled(name, case.operation, case.dtype, geometry, subject.arithmetic, case.seed)
     return replace(case, geometry=geometry, recipe=recipe)
@@ -105,9 +106,7 @@ CHANGES: dict[str, Callable[[Examiner, Case], Case]] = {
     "size": _of_axes(3, 2, size=lambda a, by: a.size + by),
     "batch": _batch,
     # the padding becomes image: the padded image is as large as before, its border is not zero
-    "border": _of_axes(
-        0, 0, size=lambda a, _: a.padded, pad_before=lambda a, _: 0, pad_after=lambda a, _: 0
-    ),
+    "border": _of_axes(0, 0, size=lambda a, _: a.padded, pad_before=lambda a, _: 0, pad_after=lambda a, _: 0),
     "padding": _of_axes(
         1, 1, pad_before=lambda a, by: max(0, a.pad_before - by), pad_after=lambda a, by: max(0, a.pad_after - by)
     ),

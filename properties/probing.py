@@ -13,7 +13,7 @@ import numpy as np
 from impls.contract import ARRAYS
 from impls.layouts import lay
 from oracles import truth as truths
-from oracles.case import CONVOLUTIONS, Case
+from oracles.case import Case
 from oracles.truth import Truth
 from oracles.verdict import Verdict, joined, judge
 from properties.examiner import Examiner, Raised, raised
@@ -37,7 +37,7 @@ def probe(subject: Examiner, case: Case, name: str, *, note: str = "", data: Dat
 
 
 def others(subject: Examiner, cases: Sequence[Case]) -> list[tuple[list[Any], dict[str, Any]]]:
-    """The argument sets of further calls."""
+    """Give the argument sets of further calls."""
     return [subject.arguments(case) for case in cases]
 
 
@@ -50,10 +50,10 @@ def varied(
     *,
     count: int = 1,
 ) -> Verdict:
-    """The verdict on the case with `count` of the values of a detail, counted; a failure is one value's alone.
+    """Examine the case with `count` values of a detail, count the verdicts, and give the first bad one or the last.
 
     Where the detail is "any", the values are chosen by the case's own line: Hypothesis, left to choose, tries some of
-    a dozen fifty times and others never. A failure is made smaller with the value it was found at.
+    a dozen fifty times and others never. A failure is told, and made smaller, with the one value it was found at.
     """
     wanted = case.detail(key)
     if wanted == "any" and subject.failure is not None:
@@ -77,7 +77,7 @@ def varied(
 def judged(
     subject: Examiner, case: Case, outputs: Sequence[Any], *, data: Data | None = None, note: str = ""
 ) -> Verdict:
-    """The verdict on the outputs of one call of a probe, on the case's data or on the data given; not yet counted."""
+    """Judge the outputs of one call of a probe, on the case's data or on the data given, without counting."""
     plain = dataclasses.replace(case, details=())  # whose truth is computed once
     if data is None or same(data, truths.inputs(plain)):
         expected = truths.truth(plain, subject.arithmetic)
@@ -90,7 +90,7 @@ def judged(
 def all_judged(
     subject: Examiner, calls: Sequence[Case], outputs: Sequence[Sequence[Any]], *, note: str = ""
 ) -> Verdict:
-    """The verdict on a sequence of calls: the first that differs, told with those before it."""
+    """Judge a sequence of calls, without counting: the first that differs is told with those before it."""
     found = []
     for i, (case, one) in enumerate(zip(calls, outputs, strict=True)):
         verdict = judged(subject, case, one)
@@ -104,7 +104,7 @@ def all_judged(
 
 
 def told(subject: Examiner, case: Case) -> str:
-    """One call of a sequence in words: the formats and shapes of its arrays, what was asked for, and its data's seed."""
+    """Put one call of a sequence into words: its arrays' formats and shapes, what was asked for, its data's seed."""
     shapes = [
         f"{name} {array.dtype.name} {array.shape}" for name, array in truths.inputs(case).items() if array is not None
     ]
@@ -113,30 +113,30 @@ def told(subject: Examiner, case: Case) -> str:
 
 
 def found(kind: str, message: str) -> Verdict:
-    """A verdict that a property reached by itself."""
+    """Make a verdict that a property reached by itself."""
     return Verdict(kind, message, math.inf)
 
 
 def noted(verdict: Verdict, note: str) -> Verdict:
-    """The verdict, its message led by what was special about the call."""
+    """Put what was special about the call before the message."""
     if verdict.agrees or not note:
         return verdict
     return dataclasses.replace(verdict, message=f"{note}\n{verdict.message}")
 
 
 def named(case: Case, arrays: Sequence[Any]) -> dict[str, np.ndarray | None]:
-    """Arrays in the order of the call by name; a shape among them is left out."""
+    """Name arrays given in the order of the call; a shape among them is left out."""
     return dict(zip(ARRAYS[case.operation], arrays, strict=False))
 
 
 def output(case: Case, index: int) -> str:
-    """The name of an output."""
+    """Name an output."""
     only = "dx" if case.operation.endswith("_backward") else "y"
     return OUTPUTS.get(case.operation, (only,))[index]
 
 
 def layouts_told(case: Case, layouts: Sequence[str]) -> str:
-    """How each array lay in memory, as the layout probe made it."""
+    """Tell how each array lay in memory, as the layout probe made it."""
     lines = []
     for i, (name, array) in enumerate(truths.inputs(case).items()):
         if array is not None:
@@ -149,17 +149,18 @@ def layouts_told(case: Case, layouts: Sequence[str]) -> str:
 
 
 def same(one: Data, other: Data) -> bool:
-    """Whether the data are equal."""
-    return all((a is None) is (b is None) and np.array_equal(a, b) for a, b in zip(one.values(), other.values(), strict=True))
+    """Tell whether the data are equal."""
+    pairs = zip(one.values(), other.values(), strict=True)
+    return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
 
 
 def turned_round(array: np.ndarray) -> np.ndarray:
-    """Other values of the same magnitudes: negated, in reverse order."""
+    """Give other values of the same magnitudes: negated, in reverse order."""
     return -array.ravel()[::-1].reshape(array.shape)
 
 
 def alike(data: Data, pair: Sequence[str]) -> dict[str, np.ndarray | None]:
-    """The data with two arrays cut to one magnitude, so that integers of either may stand in the other's place."""
+    """Cut two arrays to one magnitude, so that integers of either may stand in the other's place."""
     given: dict[str, np.ndarray | None] = dict(data)
     arrays = {name: array for name in pair if (array := given[name]) is not None}
     most = min((np.abs(array).max(initial=0) for array in arrays.values() if array.size), default=0)
@@ -167,5 +168,5 @@ def alike(data: Data, pair: Sequence[str]) -> dict[str, np.ndarray | None]:
 
 
 def _result(outputs: Sequence[Any], expected: Sequence[Truth]) -> Any:
-    """What a call returned, out of the tuple that a probe makes of it."""
+    """Take what a call returned out of the tuple that a probe makes of it."""
     return outputs[0] if len(outputs) == len(expected) == 1 else tuple(outputs)

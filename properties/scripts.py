@@ -24,9 +24,9 @@ RELAID = {
 
 
 def relaid(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
-    """The lines that a script needs where the case has a detail layout=..., after its arrays are made: none elsewhere.
+    """Write the lines that a script needs after its arrays are made: none where the case has no detail layout=...
 
-    data are the arrays of the script, by name and in the order of the call.
+    data are the arrays of the script, by name, in the order of the call.
     """
     layout = dict(case.details).get("layout", "contiguous")
     names = layouts_of(layout, case.seed, data)
@@ -44,6 +44,6 @@ def relaid(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
 
 
 def layouts_of(layout: str, seed: int, data: Mapping[str, np.ndarray | None]) -> list[str]:
-    """The layout of each array, as the probe chooses it: its own for each where they are mixed."""
+    """Name the layout of each array, as the probe chooses it: its own for each where they are mixed."""
     rng = np.random.default_rng(seed)
     return [LAYOUTS[rng.integers(len(LAYOUTS) - 1)] if layout == "mixed" else layout for _ in data]

@@ -14,90 +14,104 @@ from properties import probing
 from properties.examiner import Examiner, Unsupported
 from properties.laws import law
 from properties.neighbours import CHANGES, neighbour, with_data
+from properties.probing import ANY, all_judged, found, judged, probe, varied
 from properties.strategies import cases
 
 EVERY = (*FORWARD, *BACKWARD)
 REFUSING = tuple(operation for operation in EVERY if operation != "max_pool2d_backward")  # it has no parameters
 REAL = ("gauss", "spread", "cancelling", "huge")
 SMALL: dict[str, Any] = {"extent": (1, 2, 3, 4), "margin": range(6)}
-NONDETERMINISTIC = "nondeterministic"
+SHARING = {
+    "own_data": "each with data of its own",
+    "one_call": "all with copies of the same data",
+    "same_arrays": "all with the very same arrays",
+}
 
 
-@law("repeatability", EVERY, cases(REAL, details={"calls": (20, 3)}), details=("calls",))
+@law("repeatability", EVERY, cases(REAL, details={"calls": ANY}), details=("calls",))
 def test_the_same_call_gives_the_same_bits(subject: Examiner, case: Case) -> None:
-    """The same arrays in the same memory give the same bits, call after call."""
+    """The same arrays in the same memory give the same bits, twenty times over."""
     if not subject.subject.declared.deterministic:
         raise Unsupported("declares deterministic = False")
-    times = int(case.detail("calls"))
-    facts = probing.probe(subject, case, "repeats", note=f"called {times} times on the same arrays", times=times)
-    verdict = Verdict(elements=times * sum(np.size(array) for array in facts["outputs"][0]))
-    if facts["distinct"] > 1:
-        one, other = facts["outputs"]
-        verdict = probing.found(NONDETERMINISTIC, f"{facts['distinct']} different results in {times} calls" + apart(case, one, other))
-    verdict = subject.hold(case, verdict)
+    verdict = varied(subject, case, "calls", ("20", "3", "3"), repeated)
     assert verdict.agrees, verdict.message
 
 
-@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": [*CHANGES]}, **SMALL), details=("change",))
+def repeated(subject: Examiner, case: Case) -> Verdict:
+    """Judge the same call made again and again."""
+    times = int(case.detail("calls"))
+    facts = probe(subject, case, "repeats", note=f"called {times} times on the same arrays", times=times)
+    if facts["distinct"] > 1:
+        message = f"{facts['distinct']} different results in {times} calls{apart(case, *facts['outputs'])}"
+        return found("nondeterministic", message)
+    return Verdict(elements=times * sum(np.size(array) for array in facts["outputs"][0]))
+
+
+@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",))
 def test_answers_do_not_depend_on_earlier_calls(subject: Examiner, case: Case) -> None:
     """Whatever was asked for before, other data, sizes, paddings or formats among it, the next answer is right."""
-    other = neighbour(subject, case, case.detail("change"))
-    calls = [case, with_data(case, 2), other, case, with_data(other, 2), with_data(case, 2), other, other, case]
-    facts = probing.probe(subject, case, "sequence", others=probing.others(subject, calls[1:]))
-    verdict = subject.hold(case, probing.all_judged(subject, calls, facts["outputs"]))
+    verdict = varied(subject, case, "change", [*CHANGES], in_turn)
     assert verdict.agrees, verdict.message
 
 
-@law(
-    "repeatability", REFUSING, cases(("wide", "narrow"), details={"refused": ("stride", "window", "padding")}, **SMALL),
-    details=("refused",),
-)  # fmt: skip
+def in_turn(subject: Examiner, case: Case) -> Verdict:
+    """Judge a sequence of calls, to and fro between the case and its neighbour."""
+    other = neighbour(subject, case, case.detail("change"))
+    calls = [case, with_data(case, 2), other, case, with_data(other, 2), with_data(case, 2), other, other, case]
+    facts = probe(subject, case, "sequence", others=probing.others(subject, calls[1:]))
+    return all_judged(subject, calls, facts["outputs"])
+
+
+@law("repeatability", REFUSING, cases(("wide", "narrow"), details={"refused": ANY}, **SMALL), details=("refused",))
 def test_the_call_after_a_refusal_is_right(subject: Examiner, case: Case) -> None:
     """A call that had to be refused leaves nothing behind: the next valid one is right."""
+    verdict = varied(subject, case, "refused", ("stride", "window", "padding"), after_refusal)
+    assert verdict.agrees, verdict.message
+
+
+def after_refusal(subject: Examiner, case: Case) -> Verdict:
+    """Judge a valid call after one whose stride, window or padding is not."""
     arrays, parameters = subject.arguments(case)
     wrong, what = [*arrays], case.detail("refused")
     if what == "window" and case.operation in CONVOLUTIONS:
         wrong[1] = too_large(arrays[1], case)
     invalid = wrong, parameters | spoiled(case, what, parameters)
     note = f"after a call with an invalid {what}"
-    facts = probing.probe(subject, case, "after_refusal", note=note, invalid=invalid)
-    note = f"{note}, which {'returned' if facts['refusal'] == 'returned' else 'was refused'}"
-    verdict = subject.hold(case, probing.judged(subject, case, facts["outputs"], note=note))
+    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid)
+    fate = "returned" if facts["refusal"] == "returned" else "was refused"
+    return judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
+
+
+@law("repeatability", EVERY, cases(("wide", "narrow"), details={"threads": ANY}, **SMALL), details=("threads",))
+def test_threads_do_not_disturb_each_other(subject: Examiner, case: Case) -> None:
+    """Calls from four threads at once give what they give alone: on own data, on shared data, of other shapes."""
+    verdict = varied(subject, case, "threads", [*SHARING, *CHANGES], at_once)
     assert verdict.agrees, verdict.message
 
 
-@law(
-    "repeatability", EVERY,
-    cases(("wide", "narrow"), details={"threads": ("own_data", "one_call", "same_arrays", *CHANGES)}, **SMALL),
-    details=("threads",),
-)  # fmt: skip
-def test_threads_do_not_disturb_each_other(subject: Examiner, case: Case) -> None:
-    """Calls from four threads at once give what they give alone: on their own data, on shared data, of other shapes."""
+def at_once(subject: Examiner, case: Case) -> Verdict:
+    """Judge twelve calls from four threads."""
     kind = case.detail("threads")
     sets = [case]
     if kind == "own_data":
         sets = [with_data(case, i) for i in range(4)]
     elif kind in CHANGES:
         sets = [case, neighbour(subject, case, kind), with_data(case, 2)]
-    note = "called from four threads at once, " + {
-        "own_data": "each with data of its own", "one_call": "all with copies of the same data",
-        "same_arrays": "all with the very same arrays",
-    }.get(kind, "with data and shapes that differ")  # fmt: skip
-    options = {"count": 4, "times": 5, "together": kind == "same_arrays"}
-    facts = probing.probe(subject, case, "threads", note=note, others=probing.others(subject, sets[1:]), **options)
-    verdict = joined([probing.judged(subject, one, out) for one, out in zip(sets, facts["outputs"], strict=True)])
+    note = f"called from four threads at once, {SHARING.get(kind, 'with data and shapes that differ')}"
+    others, together = probing.others(subject, sets[1:]), kind == "same_arrays"
+    facts = probe(subject, case, "threads", note=note, others=others, count=4, times=3, together=together)
+    verdict = joined([judged(subject, one, out) for one, out in zip(sets, facts["outputs"], strict=True)])
     if verdict.agrees and facts["differing"]:
         thread, which, turn = facts["first"]
-        note += f", {facts['differing']} of {facts['calls']} calls gave other bits than alone; thread {thread}, turn {turn}:"
+        note += f", {facts['differing']} of {facts['calls']} calls gave other bits than alone"
         # within the bound it is no disturbance: arrays that lie elsewhere may be summed in another order
-        verdict = probing.judged(subject, sets[which], facts["wrong"], note=note)
+        verdict = judged(subject, sets[which], facts["wrong"], note=f"{note}; thread {thread}, turn {turn}:")
         verdict = dataclasses.replace(verdict, data=truths.inputs(sets[which]))
-    verdict = subject.hold(case, verdict)
-    assert verdict.agrees, verdict.message
+    return verdict
 
 
 def apart(case: Case, one: Any, other: Any) -> str:
-    """Where two results of one call differ first."""
+    """Tell where two results of one call differ first."""
     for i, (a, b) in enumerate(zip(one, other, strict=True)):
         name = probing.output(case, i)
         if a.dtype != b.dtype or a.shape != b.shape:
@@ -105,13 +119,13 @@ def apart(case: Case, one: Any, other: Any) -> str:
         differing = (a != b) & ~((a != a) & (b != b))
         if differing.any():
             place = tuple(int(j) for j in np.unravel_index(int(differing.argmax()), a.shape))
-            where = ", ".join(map(str, place))
-            return f", in {int(differing.sum())} of {a.size} elements of {name}; {name}[{where}] is {a[place]!r}, then {b[place]!r}"
+            both = f"{name}[{', '.join(map(str, place))}] is {a[place]!r}, then {b[place]!r}"
+            return f", in {int(differing.sum())} of {a.size} elements of {name}; {both}"
     return ": they differ in the sign of a zero or in the bits of a NaN"
 
 
 def spoiled(case: Case, what: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters that every operation must refuse."""
+    """Make parameters that every operation must refuse."""
     if what == "window":
         v, h = case.geometry.vertical, case.geometry.horizontal
         return {"size": (v.padded + 1, h.padded + 1)} if "size" in parameters else {}
@@ -122,6 +136,6 @@ def spoiled(case: Case, what: str, parameters: dict[str, Any]) -> dict[str, Any]
 
 
 def too_large(w: np.ndarray, case: Case) -> np.ndarray:
-    """Filters larger than the padded image."""
+    """Make filters larger than the padded image."""
     v, h = case.geometry.vertical, case.geometry.horizontal
     return np.ones((*w.shape[:2], v.padded + 1, h.padded + 1), w.dtype)

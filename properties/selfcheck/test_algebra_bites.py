@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -28,8 +29,9 @@ LAWS = {
 
 
 def with_(operation: str, function: Function) -> types.SimpleNamespace:
-    """im2col, but for one operation."""
-    return variant(**{operation: function})
+    """Give im2col, but for one operation."""
+    # its signature as well: it tells the suite which options there are
+    return variant(**{operation: functools.update_wrapper(function, getattr(im2col, operation))})
 
 
 # convolution
@@ -143,7 +145,7 @@ def gradients_of_the_first_group(x: Array, w: Array, dy: Array, **k: Any) -> Any
 
 
 def odd_filter_sends_nothing_back(x: Array, w: Array, dy: Array, **k: Any) -> Any:
-    dx, dw, db = im2col.conv2d_backward(x, w, dy, **k)
+    _, dw, db = im2col.conv2d_backward(x, w, dy, **k)
     w = w.copy()
     w[w.shape[0] // 2 * 2 :] = 0
     return im2col.conv2d_backward(x, w, dy, **k)[0], dw, db
@@ -215,23 +217,34 @@ def root_of_the_mean(x: Array, **k: Any) -> Array:
     return (im2col.l2_pool2d(x, **k) / np.sqrt(np.prod(k["size"]))).astype(x.dtype)
 
 
+def reads_the_first_columns(x: Array, **k: Any) -> Array:
+    y = im2col.avg_pool2d(x, **k)
+    return x[:, :, : y.shape[2], : y.shape[3]].copy() if tuple(k["size"]) == (1, 1) else y
+
+
 def largest_magnitude(x: Array, **k: Any) -> Any:
     _, switches = im2col.max_pool2d(np.abs(x), **k)
+    return picked(x, switches), switches
+
+
+def first_cell_of_each_window(x: Array, **k: Any) -> Any:
+    falling = -np.arange(x.shape[2] * x.shape[3], dtype=np.float64).reshape(x.shape[2:])
+    _, switches = im2col.max_pool2d(np.broadcast_to(falling, x.shape), **k)
+    return picked(x, switches), switches
+
+
+def picked(x: Array, switches: Array) -> Array:
+    """Give the cells that switches name."""
     planes = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
-    return np.take_along_axis(planes, switches.reshape(*x.shape[:2], switches[0, 0].size), 2).reshape(
-        switches.shape
-    ), switches
+    flat = switches.reshape(*switches.shape[:2], switches.shape[2] * switches.shape[3])
+    return np.take_along_axis(planes, flat, 2).reshape(switches.shape)
 
 
 def padding_of_zeros(x: Array, **k: Any) -> Any:
     y, switches = im2col.max_pool2d(x, **k)
-    inside = im2col.avg_pool2d(np.ones_like(x), **plain(k))
-    return (np.where(inside < 1, np.maximum(y, 0), y).astype(x.dtype), switches) if inside.shape == y.shape else (y, switches)
-
-
-def plain(k: dict[str, Any]) -> dict[str, Any]:
-    """The keywords that an average takes as well."""
-    return {name: value for name, value in k.items() if name != "dilation"}
+    padding = np.pad(np.zeros_like(x), ((0, 0), (0, 0), *k["padding"]), constant_values=1)
+    seen, _ = im2col.max_pool2d(padding, **{**k, "padding": ((0, 0), (0, 0))})
+    return np.where(seen[:, :, : y.shape[2], : y.shape[3]] > 0, np.maximum(y, 0), y), switches
 
 
 def zero_at_the_start(x: Array, **k: Any) -> Any:
@@ -239,12 +252,86 @@ def zero_at_the_start(x: Array, **k: Any) -> Any:
     return np.maximum(y, 0), switches
 
 
-def first_cell_of_each_window(x: Array, **k: Any) -> Any:
-    y, switches = im2col.max_pool2d(np.broadcast_to(-np.arange(x[0, 0].size).reshape(x.shape[2:]), x.shape) + 0.0 * x, **k)
-    return np.take(x[0, 0], -y.astype(int)).astype(x.dtype) if False else _picked(x, switches), switches
+def last_maximum(x: Array, **k: Any) -> Any:
+    y, switches = im2col.max_pool2d(x[..., ::-1, ::-1], **k)
+    return y[..., ::-1, ::-1].copy(), x.shape[2] * x.shape[3] - 1 - switches[..., ::-1, ::-1]
 
 
-def _picked(x: Array, switches: Array) -> Array:
-    planes = x.reshape(*x.shape[:2], x.shape[2] * x.shape[3])
-    flat = switches.reshape(*switches.shape[:2], switches.shape[2] * switches.shape[3])
-    return np.take_along_axis(planes, flat, 2).reshape(switches.shape)
+def first_maximum_by_columns(x: Array, **k: Any) -> Any:
+    pairs = {name: value[::-1] if isinstance(value, tuple) else value for name, value in k.items()}
+    y, switches = im2col.max_pool2d(x.swapaxes(2, 3), **pairs)
+    switches = switches % x.shape[2] * x.shape[3] + switches // x.shape[2]
+    return y.swapaxes(2, 3).copy(), switches.swapaxes(2, 3).copy()
+
+
+def switches_of_the_whole_image(x: Array, **k: Any) -> Any:
+    y, switches = im2col.max_pool2d(x, **k)
+    return y, switches + np.arange(x.shape[1])[:, None, None] * x.shape[2] * x.shape[3]
+
+
+def window_one_short(x: Array, **k: Any) -> Any:
+    y, _ = im2col.max_pool2d(x, **k)
+    short = im2col.max_pool2d(x, **{**k, "size": tuple(extent - 1 for extent in k["size"])})
+    return tuple(array[:, :, : y.shape[2], : y.shape[3]].copy() for array in short)
+
+
+FAULTS: dict[str, tuple[str, Function]] = {
+    "test_convolution_is_linear_in_the_image": ("conv2d", saturated_images),
+    "test_convolution_is_linear_in_the_filter": ("conv2d", coarse_filters),
+    "test_the_bias_is_added_to_each_output_of_its_filter": ("conv2d", bias_counted_within_groups),
+    "test_permuting_filters_permutes_outputs": ("conv2d", odd_filter_left_out),
+    "test_the_order_of_channels_does_not_matter": ("conv2d", odd_channel_left_out),
+    "test_concatenated_channels_add": ("conv2d", blocks_of_channels_overwritten),
+    "test_groups_are_separate_convolutions": ("conv2d", groups_interleaved),
+    "test_dilation_equals_a_filter_with_zeros_between": ("conv2d", no_bias_where_dilated),
+    "test_a_filter_of_one_cell_is_a_matrix_product": ("conv2d", square_matrix_transposed),
+    "test_a_filter_with_a_single_one_gives_the_image_back": ("conv2d", flipped_filters),
+    "test_two_convolutions_are_one_with_the_filters_convolved": ("conv2d", large_filters_cut),
+    "test_gradients_are_linear_in_dy": ("conv2d_backward", saturated_gradients),
+    "test_each_gradient_of_a_convolution_needs_one_operand": ("conv2d_backward", gradient_masked_by_the_image),
+    "test_gradients_of_groups_are_separate": ("conv2d_backward", gradients_of_the_first_group),
+    "test_permuting_filters_permutes_their_gradients": ("conv2d_backward", odd_filter_sends_nothing_back),
+    "test_gradients_of_a_dilated_filter_are_those_at_its_taps": (
+        "conv2d_backward",
+        bias_gradient_forgotten_where_dilated,
+    ),
+    "test_gradients_of_padding_are_cut_off": ("conv2d_backward", padding_cut_from_one_side),
+    "test_average_pooling_is_linear": ("avg_pool2d", average_of_whole_numbers),
+    "test_average_pooling_is_a_uniform_convolution": ("avg_pool2d", always_cells_inside),
+    "test_l2_pooling_is_the_root_of_convolved_squares": ("l2_pool2d", root_of_the_mean),
+    "test_max_pooling_keeps_the_maximum_of_two_images": ("max_pool2d", largest_magnitude),
+    "test_max_pooling_moves_with_the_level_of_the_image": ("max_pool2d", zero_at_the_start),
+    "test_max_pooling_is_not_linear": ("max_pool2d", first_cell_of_each_window),
+    "test_max_pooling_after_min_pooling_back_changes_nothing": ("max_pool2d", padding_of_zeros),
+    "test_pooling_an_enlarged_image_gives_it_back": ("max_pool2d", last_maximum),
+    "test_windows_of_one_cell_pick_cells": ("avg_pool2d", reads_the_first_columns),
+    "test_global_pooling_reduces_each_plane": ("avg_pool2d", height_for_width),
+    "test_pooling_rows_then_columns_pools_windows": ("max_pool2d", first_maximum_by_columns),
+    "test_a_constant_image_pools_to_its_value": ("avg_pool2d", always_whole_windows),
+    "test_mirrored_images_and_filters_give_mirrored_outputs": ("conv2d", last_row_never_read),
+    "test_mirrored_inputs_give_mirrored_gradients": ("conv2d_backward", last_row_gets_no_gradient),
+    "test_transposed_images_and_filters_give_transposed_outputs": ("conv2d", odd_column_never_read),
+    "test_transposed_inputs_give_transposed_gradients": ("conv2d_backward", odd_column_gets_no_gradient),
+    "test_a_batch_equals_its_images_one_by_one": ("conv2d", buffer_not_cleared),
+    "test_gradients_of_a_batch_are_those_of_its_images": ("conv2d_backward", filter_gradient_of_the_last_image),
+    "test_channels_are_pooled_one_by_one": ("max_pool2d", switches_of_the_whole_image),
+    "test_gradients_of_channels_are_pooled_one_by_one": ("max_pool2d_backward", gradients_to_the_first_channel),
+    "test_scaling_by_a_power_of_two_scales_the_output": ("conv2d", small_values_skipped),
+    "test_scaling_by_powers_of_two_scales_the_gradients": ("l2_pool2d_backward", guarded_division),
+    "test_a_stride_keeps_some_of_the_outputs_of_stride_one": ("conv2d", strides_begin_late),
+    "test_padding_equals_cells_around_the_image": ("max_pool2d", padding_of_zeros),
+    "test_outputs_move_with_the_image": ("conv2d", columns_beyond_a_tile_are_late),
+    "test_max_pooling_does_not_see_small_shifts": ("max_pool2d", window_one_short),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_law_alone_kills_a_fault(name: str) -> None:
+    operation, fault = FAULTS[name]
+    _, verdict = bites(LAWS[name], with_(operation, fault), operation)
+    assert verdict.kind == "differs", verdict.message
+    assert "elements of" in verdict.message, verdict.message  # a value, not merely a shape
+
+
+def test_every_law_has_been_seen_to_fail() -> None:
+    assert set(FAULTS) == set(LAWS)

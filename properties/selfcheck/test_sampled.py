@@ -86,8 +86,8 @@ def test_a_sample_of_special_values_is_the_definition(case):
     """NaN and infinities come out where the definition has them."""
     for expected in truth(case):
         found = sampled.at(case, inputs(case), expected.name, everywhere(expected.value.shape))
-        same = found.value == expected.value.ravel()
-        assert (same | (np.isnan(found.value) & np.isnan(expected.value.ravel())) | (found.bound is not None)).all()
+        near = case.geometry.window * 2.0**-50  # float sums in another order; ints keep 128 bits
+        assert np.allclose(found.value, expected.value.ravel(), rtol=near, atol=2.0**-120, equal_nan=True)
 
 
 @settings(max_examples=150)

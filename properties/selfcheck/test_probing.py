@@ -1,0 +1,119 @@
+"""What the properties of arrays and repeated calls are made of: declarations heeded, messages, scripts, neighbours."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impls import im2col
+from impls.layouts import LAYOUTS, lay
+from impls.subject import Subject
+from oracles.case import Case
+from properties import test_arrays as arrays
+from properties import test_repeatability as repeatability
+from properties.examiner import Examiner
+from properties.neighbours import CHANGES, neighbour
+from properties.scripts import relaid
+from properties.selfcheck.beds import caught
+from properties.selfcheck.running import examine, variant
+from properties.selfcheck.test_arrays_bite import reads_in_the_order_of_memory, turns_fortran_arrays_round
+from properties.selfcheck.test_repeatability_bite import keeps_a_plan_for_the_shapes_only
+
+LAWS = [
+    (law, operation)
+    for module in (arrays, repeatability)
+    for law in vars(module).values()
+    if hasattr(law, "law") and law is not arrays.test_a_prepared_filter_serves_all_images
+    for operation in law.law.operations
+]
+
+
+@pytest.mark.parametrize(("law", "operation"), LAWS, ids=[f"{law.__name__[5:]}-{o}" for law, o in LAWS])
+def test_a_sound_implementation_passes(law: Any, operation: str) -> None:
+    assert examine(law, im2col, operation, examples=25, seed=7) is None
+
+
+def test_an_implementation_for_contiguous_arrays_owes_no_other_layout() -> None:
+    dense = variant(layouts="contiguous", conv2d=functools.partial(reads_in_the_order_of_memory(), im2col.conv2d))
+    assert examine(arrays.test_inputs_are_not_written, dense, "conv2d") is None
+    with pytest.raises(AssertionError, match=r"nothing was examined: .*layouts"):
+        examine(arrays.test_arrays_lie_in_memory_in_any_way, dense, "conv2d")
+
+
+def test_an_implementation_may_declare_that_its_bits_change() -> None:
+    changing = variant(deterministic=False)
+    with pytest.raises(AssertionError, match=r"nothing was examined: .*deterministic"):
+        examine(repeatability.test_the_same_call_gives_the_same_bits, changing, "conv2d")
+    assert examine(repeatability.test_threads_do_not_disturb_each_other, changing, "conv2d", 20) is None
+
+
+def test_a_failure_is_told_as_one_layout_of_each_array() -> None:
+    case, verdict = caught(arrays.test_arrays_lie_in_memory_in_any_way, "conv2d", turns_fortran_arrays_round)
+    assert case.detail("layout") in ("fortran", "mixed", "broadcast")
+    assert Case.parse(str(case)) == case
+    assert "x was " in verdict.message
+    assert "w was " in verdict.message
+    assert "strides (" in verdict.message
+    assert verdict.data is not None
+
+
+def test_a_failure_is_told_with_the_calls_before_it() -> None:
+    law = repeatability.test_answers_do_not_depend_on_earlier_calls
+    _, verdict = caught(law, "max_pool2d", keeps_a_plan_for_the_shapes_only)
+    assert "of 9 is wrong; these were made, one after the other:" in verdict.message
+    assert "call 1: x float" in verdict.message
+
+
+CASE = Case.parse("conv2d float32 n2c2k2g1 i4k2s1p1,1d1 i5k3s2p1,1d1 narrow:24 seed=3")
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"contiguous", "mixed"}))
+@pytest.mark.parametrize("seed", range(4))
+def test_a_script_makes_the_layout_again(layout: str, seed: int) -> None:
+    case = Case.parse(f"{CASE} layout={layout}".replace("seed=3", f"seed={seed}"))
+    array = np.random.default_rng(seed).standard_normal((2, 3, 4, 5)).astype(np.float32)
+    view, _ = lay(array, layout, seed)
+    names = {"np": np, "x": np.array(view, array.dtype, order="C")}
+    (line,) = relaid(case, {"x": array})
+    exec(line, names)  # a line of ours
+    made = names["x"]
+    assert np.array_equal(made, view)
+    assert [made.flags[flag] for flag in "CFA"] == [view.flags[flag] for flag in "CFA"]
+    assert made.dtype == view.dtype
+    assert np.array_equal(np.sign(made.strides), np.sign(view.strides))
+    assert np.array_equal(np.argsort(made.strides), np.argsort(view.strides))
+
+
+def test_a_script_leaves_contiguous_arrays_and_other_details_alone() -> None:
+    assert relaid(CASE, {"x": np.ones((1, 1, 2, 2)), "b": None}) == []
+    lines = relaid(
+        Case.parse(f"{CASE} layout=mixed"), {"x": np.ones((1, 2, 2, 2)), "w": np.ones((1, 2, 2, 2)), "b": None}
+    )
+    assert all(line.split(" = ")[0] in "xw" for line in lines)
+
+
+def test_a_neighbour_differs_in_what_its_name_says() -> None:
+    examiner = Examiner(Subject("im2col", im2col), "conv2d")
+    found = {change: neighbour(examiner, CASE, change) for change in CHANGES}
+    assert found["data"] == Case.parse(str(CASE).replace("seed=3", "seed=4"))
+    assert found["batch"].geometry.N == 6
+    assert found["border"].geometry.vertical.padded == CASE.geometry.vertical.padded
+    assert found["border"].geometry.vertical.pad_before == 0
+    assert found["turned"].geometry.x_shape == (2, 2, 5, 4)
+    assert found["stride"].geometry.horizontal.stride == 1
+    assert found["format"].dtype != CASE.dtype
+    assert len({str(case) for case in found.values()}) == len(CHANGES)
+
+
+def test_a_neighbour_keeps_within_what_is_declared() -> None:
+    limited = variant(
+        limits={"S": [1, 2], "N": [2], "H": [4]}, dtypes=("float32",),
+        supports=lambda operation, **p: "pads no more" if p["padding"] == ((0, 0), (0, 0)) else None,
+    )  # fmt: skip
+    examiner = Examiner(Subject("limited", limited), "conv2d")
+    only_data = Case.parse(str(CASE).replace("seed=3", "seed=4"))
+    for change in ("batch", "size", "border", "padding", "turned", "format"):
+        assert neighbour(examiner, CASE, change) == only_data
