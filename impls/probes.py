@@ -188,7 +188,7 @@ def repeats(function: Function, arrays: Arrays, parameters: Parameters, *, times
         seen.setdefault(tuple(_stamps(result)), _copied(result))
         sizes = [out.nbytes for out in result if isinstance(out, np.ndarray)]
         del result
-        for size in sizes:  # soil the memory just freed, of which a kernel that leaves cells unwritten will be given some
+        for size in sizes:  # soil the memory just freed: a kernel that leaves cells unwritten will be given some of it
             for block in [np.empty(size, np.uint8) for _ in range(8)]:
                 block.fill(0x41 + turn % 64)
     return {"outputs": list(seen.values())[:2], "distinct": len(seen)}

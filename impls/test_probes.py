@@ -230,6 +230,22 @@ def test_a_prepared_filter_used_up_by_its_first_call_is_caught():
     assert facts["changed"] == [1]
 
 
+def test_a_prepared_filter_that_keeps_to_its_first_image_is_caught():
+    def keeps(conv2d, x, w, b, **parameters):
+        if isinstance(w, list):
+            w.append(x)
+            x, w = w[1], w[0]
+        return conv2d(x, w, b, **parameters)
+
+    x, w, b = case()
+    facts = run(faulty(keeps, prepare=lambda w, **p: [w]), "prepared", images=[2 * x])
+    assert [same(o[0], expected([i, w, b])) for o, i in zip(facts["outputs"], (x, 2 * x, x), strict=True)] == [
+        True,
+        False,
+        True,
+    ]
+
+
 # --- several calls ---------------------------------------------------------------------------------------------------
 
 
@@ -384,6 +400,27 @@ def test_threads_that_share_a_scratch_buffer_are_caught():
     thread, which, _ = facts["first"]
     assert which == thread % 2
     assert not same(facts["wrong"][0], facts["outputs"][which][0])
+
+
+def test_an_input_written_for_a_while_is_caught_where_threads_have_the_same_arrays():
+    def scales_and_back(conv2d, x, w, b, **parameters):
+        x *= 2
+        time.sleep(0.0005)
+        y = conv2d(x, w, 2 * b, **parameters) / 2
+        x /= 2
+        return y
+
+    assert run(faulty(scales_and_back), "threads")["differing"] == 0
+    assert run(faulty(scales_and_back), "threads", together=True)["differing"] > 0
+
+
+def test_a_list_of_results_is_taken_for_a_tuple():
+    def lists(conv2d, *arrays, **parameters):
+        y = conv2d(*arrays, **parameters)
+        return [y, y[0]]
+
+    outputs = run(faulty(lists), "repeats")["outputs"]
+    assert [out.ndim for out in outputs[0]] == [4, 3]
 
 
 def test_what_a_thread_raises_is_raised():

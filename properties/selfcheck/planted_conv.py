@@ -1,7 +1,8 @@
 """Faults of forward convolutions, and of sizes."""
 
-from __future__ import annotations
+# ruff: noqa: D103 - the name of a fault says what it is
 
+from __future__ import annotations
 
 import numpy as np
 
@@ -186,7 +187,7 @@ def filters_cut_to_tf32(correct, x, w, b, **p):
     return correct(x, tf32(w), b, **p)
 
 
-@inside("conv2d", by=VALUES)
+@inside("conv2d", by=(ROUNDED,))
 def small_floats_summed_as_they_are_stored(copy):
     arguments(copy, wide=lambda right, array: array.astype(array.dtype.newbyteorder("=")))
 
@@ -200,7 +201,7 @@ def fifteen_bits_kept(correct, x, *arrays, **p):
 
 
 def tf32(array: Array) -> Array:
-    """The float32 numbers with all but 11 bits cut off, as tensor cores read them; other types as they are."""
+    """Cut float32 numbers to 11 bits, as tensor cores read them; leave other types as they are."""
     if array.dtype != np.float32:
         return array
     return (np.ascontiguousarray(array).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
@@ -237,5 +238,3 @@ def size_divided_in_float32(correct, W, F, S, P, dilation=1):
 @around("out_size", by=(COUNT,))
 def size_of_sixteen_bits(correct, W, F, S, P, dilation=1):
     return correct(W, F, S, P, dilation) % 2**16
-
-

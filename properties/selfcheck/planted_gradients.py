@@ -1,5 +1,7 @@
 """Faults of the backward operations."""
 
+# ruff: noqa: D103 - the name of a fault says what it is
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,20 +31,20 @@ EVERY = (*WINDOWS, MAXIMUM)
 # everywhere
 
 
-@inside("avg_pool2d_backward", "l2_pool2d_backward", by=(*VALUES, ADJOINT, DERIVATIVE, RANGE))
-def assigned_where_windows_overlap(copy):
+@around("avg_pool2d_backward", "l2_pool2d_backward", by=(*VALUES, ADJOINT, DERIVATIVE, RANGE))
+def assigned_where_windows_overlap(correct, *arrays, **p):
     """Let += become =: the last window that holds a cell is the only one that counts."""
-
-    class Assigning(np.ndarray):
-        def __iadd__(self, other):
-            self[...] = other
-            return self
-
-    right = copy.np
-    copy.np = type("numpy", (), {"__getattr__": lambda _, name: getattr(right, name)})()
-    copy.np.zeros = lambda shape, dtype: right.zeros(shape, dtype).view(Assigning) if len(shape) == 4 else right.zeros(shape, dtype)
-    sums = copy.column_sums
-    copy.column_sums = lambda *a: right.asarray(sums(*a))
+    dx, seen = correct(*arrays, **p), None
+    *before, dy = arrays if isinstance(arrays[-1], np.ndarray) else arrays[::-1]
+    for place in np.ndindex(dy.shape[2:]):
+        one = np.zeros_like(dy)
+        one[:, :, *place] = dy[:, :, *place]
+        ones = np.zeros_like(dy)
+        ones[:, :, *place] = 1
+        both = [[*before, each] if isinstance(arrays[-1], np.ndarray) else [each, *before] for each in (one, ones)]
+        part, reached = (correct(*each, **p) for each in both)
+        seen = part if seen is None else np.where(reached != 0, part, seen)
+    return dx if seen is None else seen
 
 
 @around(*WINDOWS, by=(EXACTLY, SHAPE))
@@ -66,7 +68,7 @@ def gradient_in_doubles(correct, *arrays, **p):
     return tuple(part.astype(float) for part in result) if isinstance(result, tuple) else result.astype(float)
 
 
-@around(*EVERY, by=(*VALUES, RANGE))
+@around("conv2d_backward", "avg_pool2d_backward", MAXIMUM, by=(RANGE,))
 def tiny_gradients_flushed(correct, *arrays, **p):
     result = correct(*arrays, **p)
     parts = result if isinstance(result, tuple) else (result,)
@@ -107,7 +109,7 @@ def dw_flipped(correct, x, w, dy, **p):
 
 @around("conv2d_backward", by=(*VALUES, ADJOINT, DERIVATIVE, DOUBLE))
 def dw_of_the_last_image_alone(correct, x, w, dy, **p):
-    dx, dw, db = correct(x, w, dy, **p)
+    dx, _, db = correct(x, w, dy, **p)
     return dx, correct(x[-1:], w, dy[-1:], **p)[1], db
 
 
@@ -131,7 +133,7 @@ def db_keeps_its_dimensions(correct, x, w, dy, **p):
 
 @around("conv2d_backward", by=(SHAPE, EXACTLY, ROUNDED, ADJOINT))
 def dx_without_the_ragged_remainder(correct, x, w, dy, *, stride, padding, dilation, groups):
-    """The transposed convolution's own size: (OH-1)*S + F_eff - P - P, and the rest of the image forgotten."""
+    """Give dx the transposed convolution's own size, (OH-1)*S + F_eff - P - P, and forget the rest of the image."""
     dx, dw, db = correct(x, w, dy, stride=stride, padding=padding, dilation=dilation, groups=groups)
     if isinstance(padding, str):
         return dx, dw, db
@@ -143,7 +145,7 @@ def dx_without_the_ragged_remainder(correct, x, w, dy, *, stride, padding, dilat
 
 @inside("conv2d_backward", by=(*VALUES, ADJOINT, DERIVATIVE, DOUBLE))
 def dw_aligned_at_the_end_of_the_image(copy):
-    """A ragged remainder is dropped at the wrong side, where dw is a convolution of its own."""
+    """Drop a ragged remainder at the wrong side, where dw is a convolution of its own."""
     right = copy.im2col
 
     def im2col(image, vertical, horizontal, G):
@@ -196,7 +198,7 @@ def double_gradients_summed_in_float32(copy):
 
 @around("conv2d_backward", by=(LOCAL,))
 def zero_weights_skipped(correct, x, w, dy, **p):
-    """A sparse kernel: where a weight is 0 nothing is multiplied, and 0 * inf is 0."""
+    """Multiply nothing where a weight is 0, as a sparse kernel does, so that 0 * inf is 0."""
     dx, dw, db = correct(x, w, dy, **p)
     finite, _, _ = correct(x, w, np.where(np.isfinite(dy), dy, dy.dtype.type(0)), **p)
     reached, _, _ = correct(x, (w != 0).astype(w.dtype), (~np.isfinite(dy)).astype(dy.dtype), **p)
@@ -209,8 +211,9 @@ def zero_weights_skipped(correct, x, w, dy, **p):
 @around(MAXIMUM, by=(*VALUES, ADJOINT, ACCUMULATED, NONE_LOST, NUMBERING, DERIVATIVE_OF_MAX, RANGE))
 def gradient_lost_in_overlaps(correct, dy, switches, x_shape):
     N, C, H, W = x_shape
+    flat = (N, C, dy.shape[2] * dy.shape[3])
     dx = np.zeros((N, C, H * W), dy.dtype)
-    np.put_along_axis(dx, switches.reshape(N, C, dy.shape[2] * dy.shape[3]), dy.reshape(N, C, dy.shape[2] * dy.shape[3]), 2)
+    np.put_along_axis(dx, switches.reshape(flat), dy.reshape(flat), 2)
     return dx.reshape(x_shape)
 
 
@@ -294,9 +297,20 @@ def non_finite_gradient_of_zeros_passed_on(correct, x, dy, **p):
     return dx + 0 * (dy.sum() if dy.size else dy.dtype.type(0))
 
 
-@around("l2_pool2d_backward", by=(RANGE,))
-def product_before_the_quotient(correct, x, dy, **p):
-    """x * dy / norm: the product leaves the range where dy / norm and the answer do not."""
-    dx = correct(x, dy, **p)
-    largest = np.abs(x).max(initial=0) * np.abs(dy).max(initial=0)
-    return np.where(np.isfinite(largest), dx, np.inf) if dy.dtype == np.float64 else dx
+@inside("l2_pool2d_backward", by=(RANGE,))
+def product_before_the_quotient(copy):
+    """Take x * dy / norm: the product leaves the range where dy / norm and the answer do not."""
+
+    def l2_pool2d_backward(x, dy, *, size, stride, padding=(0, 0), ceil_mode=False):
+        vertical, horizontal = copy.arguments.pooling(
+            x.shape, size=size, stride=stride, padding=padding, ceil_mode=ceil_mode
+        )
+        copy.arguments.gradient(dy, *x.shape[:2], vertical, horizontal)
+        norms = np.sqrt(copy.column_sums(x * x, vertical, horizontal))
+        norms[norms == 0] = np.inf
+        dx = np.zeros_like(x)
+        for tap in copy.taps(vertical, horizontal):
+            dx[..., *tap.cells] += x[..., *tap.cells] * dy[..., *tap.outputs] / norms[..., *tap.outputs]
+        return dx
+
+    copy.l2_pool2d_backward = l2_pool2d_backward

@@ -34,7 +34,8 @@ def around(*operations: str, by: tuple[Property, ...]) -> Callable[[Callable[...
 
     def plant(fault: Callable[..., Any]) -> Callable[..., Any]:
         for operation in operations:
-            replaced = functools.wraps(fault)(functools.partial(fault, getattr(im2col, operation)))
+            correct = getattr(im2col, operation)
+            replaced = functools.wraps(correct)(functools.partial(fault, correct))  # the signature tells what it takes
             _register(fault.__name__, operation, variant(**{operation: replaced}), by)
         return fault
 

@@ -1,0 +1,104 @@
+"""Sizes beyond the small ones, and what only many outputs together show: bias and variance of the rounding errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import example
+
+from oracles import sampled
+from oracles import truth as truths
+from oracles.case import BACKWARD, FORWARD, Case
+from oracles.truth import Truth
+from oracles.verdict import Verdict
+from properties.examiner import Examiner
+from properties.ladder import large_cases
+from properties.laws import law
+from properties.strategies import cases
+
+STANDARD_ERRORS = 7.0  # truncation stands 15 and more out, correct rounding at most 1.3; by chance 1 in 10**11
+SUMMED = ("conv2d", "conv2d_backward", "avg_pool2d")
+
+
+@law("values", FORWARD, large_cases())
+@example(case=Case.parse("max_pool2d float32 n1c1 i4099k2s128p0,0d1 i4099k3s127p0,0d1 narrow:24 seed=0"))
+def test_large_outputs_equal_the_definition(subject: Examiner, case: Case) -> None:
+    """On both sides of tiles, vectors and index types: chosen outputs are the definition's, checksums cover all."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
+
+
+@law("gradients", BACKWARD, large_cases())
+def test_large_gradients_equal_the_definition(subject: Examiner, case: Case) -> None:
+    """Gradients of large images, batches, windows and many channels, at chosen places and by checksums."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
+
+
+@law("values", ("conv2d", "avg_pool2d"), cases(("positive",), margin=range(9, 18), stride=(1,), padding=(0, 1)))
+def test_rounding_errors_have_the_variance_of_correct_rounding(subject: Examiner, case: Case) -> None:
+    """On positive data the errors of all outputs together are no larger, and no more one-sided, than rounding makes them.
+
+    Source: Arm TOSA conformance, dot-product test: sum e^2 <= 1.6 k T, |sum e| <= sqrt(16 k T), e = error / (u A).
+    """
+    result = subject.run(case)
+    verdict = subject.judge(case, result)
+    if verdict.agrees and subject.arithmetic.accuracy == "direct":
+        (truth,) = truths.truth(case, subject.arithmetic)
+        n = case.geometry.terms if case.operation == "conv2d" else case.geometry.window
+        verdict = subject.hold(case, variance(truth, result, n + case.bias))
+    assert verdict.agrees, verdict.message
+
+
+@law("values", SUMMED, cases(("gauss",), margin=range(9, 18), stride=(1,), padding=(0, 1)))
+def test_rounding_errors_point_in_no_direction(subject: Examiner, case: Case) -> None:
+    """On signed data the errors lean neither towards zero nor away from it, as truncation does."""
+    result = subject.run(case)
+    verdict = subject.judge(case, result)
+    if verdict.agrees and subject.arithmetic.accuracy == "direct":
+        outputs = result if isinstance(result, (tuple, list)) else (result,)
+        for truth, output in zip(truths.truth(case, subject.arithmetic), outputs, strict=True):
+            verdict = subject.hold(case, leaning(truth, output)) if verdict.agrees else verdict
+    assert verdict.agrees, verdict.message
+
+
+def judged_by_samples(subject: Examiner, case: Case) -> Verdict:
+    """The verdict of samples and checksums on a call."""
+    data = truths.inputs(case)
+    result = subject.run(case)
+    return subject.hold(case, sampled.verdict(case, data, result, count=60, arithmetic=subject.arithmetic))
+
+
+def errors(truth: Truth, output: np.ndarray) -> np.ndarray:
+    """got - want of every element, to double precision of the difference."""
+    found: np.ndarray = (output.astype(np.float64) - truth.value) - truth.rest
+    return found
+
+
+def variance(truth: Truth, output: np.ndarray, k: int) -> Verdict:
+    """The verdict on all errors together, on positive data, where A is the output itself."""
+    covered = truth.value > 0  # a window wholly in the padding has no error
+    total = int(covered.sum())
+    if total < 64 or truth.form.narrow:  # a narrow result is rounded once more, which these limits do not count
+        return Verdict()
+    e = errors(truth, output)[covered] / (truth.form.u * truth.value[covered])
+    squares, lean = float((e * e).sum() / (1.6 * k * total)), float(abs(e.sum()) / math.sqrt(16 * k * total))
+    if max(squares, lean) <= 1:
+        return Verdict(ratio=max(squares, lean), elements=0)
+    what = "the sum of squared errors" if squares > lean else "the sum of errors"
+    message = f"each of {total} outputs passes, but {what} is {max(squares, lean):.3g} times what rounding allows"
+    return Verdict("differs", f"{message}: a narrower accumulator, or truncation", math.inf)
+
+
+def leaning(truth: Truth, output: np.ndarray) -> Verdict:
+    """The verdict on the mean of error * sign(want), in standard errors."""
+    away = (errors(truth, output) * np.sign(truth.value)).ravel()
+    if away.size < 256 or not away.any():
+        return Verdict()
+    deviation = float(away.mean() / (away.std() / math.sqrt(away.size) or math.inf))
+    if abs(deviation) <= STANDARD_ERRORS:
+        return Verdict()
+    direction = "away from zero" if deviation > 0 else "towards zero"
+    message = f"each of {away.size} elements of {truth.name} passes, but their errors lean {direction} by"
+    return Verdict("differs", f"{message} {abs(deviation):.1f} standard errors; rounding leans by 1 or 2", math.inf)
