@@ -235,7 +235,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     from reports.ledger import fails
 
-    if exitstatus == 0 and (not any(row.examples for row in state.rows) or any(fails(row.verdict) for row in state.rows)):
+    if exitstatus == 0 and (
+        not any(row.examples for row in state.rows) or any(fails(row.verdict) for row in state.rows)
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     state.ledger.finish(state.run_id, int(session.exitstatus))
     state.ledger.close()

@@ -1,4 +1,4 @@
-"""One case: an operation, a number format, a geometry, a recipe for the data and a seed. A value, and a line of text."""
+"""One case: operation, number format, geometry, a recipe for the data and a seed. A value, and a line of text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class Case:
         _expect(re.fullmatch(r"seed=\d+", seed) is not None, seed, "a seed, such as seed=17")
         geometry = Geometry.parse(" ".join(words[2:5]))
         pools = operation not in CONVOLUTIONS
-        _expect(pools != bool(geometry.K), words[2], "a pooling geometry (n1c3)" if pools else "one with filters (n1c3k4g1)")
+        _expect(
+            pools != bool(geometry.K), words[2], "a pooling geometry (n1c3)" if pools else "one with filters (n1c3k4g1)"
+        )
         case = cls(operation, dtype, geometry, recipe, int(seed[5:]))
         for word in words[7:]:
             found = _DETAIL.fullmatch(word)

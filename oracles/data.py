@@ -136,7 +136,7 @@ def signed_zeros(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarra
 def extremes(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
     """The largest finite numbers of both signs and what lies beyond them, ones and zeros."""
     values = rng.choice([-float(most), float(most), -math.inf, 1.0, 0.0], shape, p=[0.6, 0.1, 0.1, 0.1, 0.1])
-    return np.where(rng.random(shape[:2] + (1, 1)) < 0.5, -float(most), values)  # whole planes of the lowest number
+    return np.where(rng.random((*shape[:2], 1, 1)) < 0.5, -float(most), values)  # whole planes of the lowest number
 
 
 RECIPES = {
@@ -210,7 +210,7 @@ def thinned(values: np.ndarray, rng: np.random.Generator, g: Geometry, operation
 def exponents(case: Case) -> dict[str, int]:
     """The power of two that each input is scaled by; a bias is scaled as the products it is added to."""
     numbers = [int(number) for number in case.recipe.split(":")[2:]]
-    powers = dict(zip(("x", "w", "dy"), numbers + [0, 0, 0], strict=False))
+    powers = dict(zip(("x", "w", "dy"), [*numbers, 0, 0, 0], strict=False))
     return powers | {"b": powers["x"] + powers["w"]}
 
 

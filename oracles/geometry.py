@@ -123,7 +123,9 @@ class Axis:
         """The inverse of str(). Raises ValueError showing the text and an example."""
         found = _AXIS.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no axis; one looks like i7k3s2p1,1d1 (image, window, stride, padding, dilation)")
+            raise ValueError(
+                f"{text!r} is no axis; one looks like i7k3s2p1,1d1 (image, window, stride, padding, dilation)"
+            )
         size, extent, stride, before, after, dilation = map(int, found.groups()[:6])
         return cls(size, extent, stride, dilation, before, after, bool(found[7]))
 
@@ -144,7 +146,9 @@ class Geometry:
 
     def __post_init__(self) -> None:
         if self.N < 0 or self.C < 1 or self.K < 0:
-            raise ValueError(f"n{self.N} c{self.C} k{self.K}: images and filters cannot be negative, channels at least 1")
+            raise ValueError(
+                f"n{self.N} c{self.C} k{self.K}: images and filters cannot be negative, channels at least 1"
+            )
         if self.G != 1 and not self.K:
             raise ValueError(f"{self.G} groups of no filters: pooling has none")
         if self.G < 1 or self.C % self.G or self.K % self.G:
@@ -214,9 +218,8 @@ class Geometry:
         found = _GEOMETRY.fullmatch(head)
         if found is None or len(axes) != 2:
             raise ValueError(f"{text!r} is no geometry; one looks like n1c3k4g1 i7k3s2p1,1d1 i9k3s1p0,0d1")
-        return cls(
-            int(found[1]), int(found[2]), *map(Axis.parse, axes), K=int(found[3] or 0), G=int(found[4] or 1)
-        )
+        vertical, horizontal = map(Axis.parse, axes)
+        return cls(int(found[1]), int(found[2]), vertical, horizontal, int(found[3] or 0), int(found[4] or 1))
 
 
 def _product(shape: tuple[int, ...]) -> int:

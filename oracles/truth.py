@@ -67,7 +67,7 @@ class _Sums:
     def numbers(self, name: str) -> Nested:
         """An input as nested ints, its exponent noted; as floats where something is not finite."""
         if not self.finite:
-            return self.data[name].astype(np.float64).tolist()  # type: ignore[no-any-return]
+            return self.data[name].astype(np.float64).tolist()
         found, self.powers[name] = integers(self.data[name])
         return found
 
@@ -110,7 +110,7 @@ def _conv2d(s: _Sums) -> tuple[Truth, ...]:
     value = s.array(conv.conv2d(x, w, b, g), power, g.y_shape)
 
     def magnitude() -> np.ndarray:
-        return s.array(conv.conv2d(*map(absolute, (x, w, b)), g), power, g.y_shape)[0]
+        return s.array(conv.conv2d(absolute(x), absolute(w), absolute(b), g), power, g.y_shape)[0]
 
     return (s.output("y", value, g.terms, _products(s, g.terms, magnitude, _Roles(s, "y"))),)
 
@@ -138,7 +138,7 @@ def _conv2d_backward(s: _Sums) -> tuple[Truth, ...]:
 
     def magnitude(i: int, name: str) -> np.ndarray:
         if not found:
-            found.extend(conv.conv2d_backward(*map(absolute, (x, w, dy)), g))
+            found.extend(conv.conv2d_backward(absolute(x), absolute(w), absolute(dy), g))
         return s.array(found[i], powers[name], shapes[name])[0]
 
     padded = any(axis.pad_before + axis.pad_after for axis in (g.vertical, g.horizontal))
@@ -149,7 +149,8 @@ def _conv2d_backward(s: _Sums) -> tuple[Truth, ...]:
         inner = _products(s, terms[name], lambda i=i, name=name: magnitude(i, name), roles)  # type: ignore[misc]
         owed = None
         if name == "dw" and padded and not np.isfinite(s.data["dy"]).all():
-            owed = np.isfinite(s.data["dy"]).all((0, 2, 3))[:, None, None, None] & np.ones(shapes[name], bool)
+            filters = np.asarray(np.isfinite(s.data["dy"]).all((0, 2, 3)))
+            owed = np.broadcast_to(filters[:, None, None, None], shapes[name])
         truths.append(s.output(name, value, terms[name], inner, owed))
     return tuple(truths)
 
@@ -223,7 +224,7 @@ def _max_pool2d(s: _Sums) -> tuple[Truth, ...]:
     value = np.array(y, np.float64).reshape(s.g.y_shape)
     index = np.array(switches, np.int64).reshape(s.g.y_shape)
     width = s.g.horizontal.size
-    anywhere = {  # where a NaN wins, any element of its window may be the switch
+    anywhere: dict[tuple[int, ...], frozenset[int]] = {  # where a NaN wins, any element of its window may be the switch
         (n, c, oy, ox): frozenset(
             iy * width + ix for _, iy in s.g.vertical.taps(oy) for _, ix in s.g.horizontal.taps(ox)
         )
@@ -332,8 +333,7 @@ def _away_from_infinities(s: _Sums) -> np.ndarray | None:
     if not infinite.any():
         return None
     windows = pool.window_sums(infinite.astype(int).tolist(), s.g)
-    found: np.ndarray = np.array(pool.spread(windows, s.g)).reshape(s.g.x_shape) == 0
-    return found
+    return np.array(pool.spread(windows, s.g)).reshape(s.g.x_shape) == 0
 
 
 def inputs(case: Case, stream: int = 0) -> dict[str, np.ndarray | None]:

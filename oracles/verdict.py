@@ -75,7 +75,7 @@ def equal(name: str, got: Any, want: np.ndarray, within: np.ndarray | float = 0.
 def thin(truths: Sequence[Truth]) -> bool:
     """Whether the true outputs are nearly all zero, so that agreement says little."""
     cells = sum(truth.value.size for truth in truths)
-    return cells > 0 and sum(np.count_nonzero(truth.value) for truth in truths) <= cells // 10
+    return cells > 0 and sum(int(np.count_nonzero(truth.value)) for truth in truths) <= cells // 10
 
 
 def form(name: str, output: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
@@ -113,8 +113,8 @@ def _compare(truth: Truth, output: np.ndarray) -> Verdict:
 
 def _integers(truth: Truth, output: np.ndarray) -> Verdict:
     wrong = output != truth.value
-    for place, allowed in truth.also.items():
-        wrong[place] = int(output[place]) not in allowed
+    for cell, allowed in truth.also.items():
+        wrong[cell] = int(output[cell]) not in allowed
     if not wrong.any():
         return Verdict(elements=wrong.size)
     place = np.unravel_index(int(wrong.argmax()), wrong.shape)
@@ -160,7 +160,11 @@ def _differs(
 ) -> Verdict:
     where = ", ".join(str(int(i)) for i in place)
     off = abs(float(got) - float(want))
-    units = f"{off:.6g}, {ratio:.3g} times the bound {within}" if within else f"{off:.6g}; the answer is exact, nothing else will do"
+    units = (
+        f"{off:.6g}, {ratio:.3g} times the bound {within}"
+        if within
+        else f"{off:.6g}; the answer is exact, nothing else will do"
+    )
     lines = [
         f"{int(wrong.sum())} of {wrong.size} elements of {name} differ; the worst is {name}[{where}]",
         f"  got    {got:.17g}" if isinstance(got, float) else f"  got    {got}",

@@ -16,6 +16,7 @@ from properties.laws import Law
 
 EXAMINER = pytest.StashKey[Examiner]()
 BUDGET = pytest.StashKey["Budget"]()
+UNSHRUNK = pytest.StashKey[bool]()
 
 
 class Budget:
@@ -52,7 +53,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = metafunc.config.stash[root.STATE]
     names = {spec: _short(spec, state.subjects) for spec in state.subjects}
-    pairs = [(operation, spec) for operation in law.operations for spec in state.subjects if _wanted(law, operation, state)]
+    pairs = [
+        (operation, spec) for operation in law.operations for spec in state.subjects if _wanted(law, operation, state)
+    ]
     ids = [f"{operation}-{names[spec]}" for operation, spec in pairs]
     metafunc.parametrize("subject", pairs, indirect=True, ids=ids, scope="session")
 
@@ -114,6 +117,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if case is not None:
             law.one(examiner, case)
         elif (spec, examiner.operation) in budget.failing:
+            pyfuncitem.stash[UNSHRUNK] = True
             law.unshrunk(subject=examiner)
         else:
             pyfuncitem.obj(subject=examiner)
@@ -166,7 +170,7 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -
         }  # fmt: skip
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure
-            text = messages.told(examiner, item.nodeid.split("[")[0], law, case, verdict)
+            text = messages.told(examiner, _where(item), law, case, verdict, shrunk=UNSHRUNK not in item.stash)
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
             rows.insert(0, row.to_json())
         else:
@@ -175,8 +179,17 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -
     return rows
 
 
+def _where(item: pytest.Function) -> str:
+    """The property as pytest takes it from where it was started: from outside the clone, by its whole path."""
+    start = item.config.invocation_params.dir
+    path = item.path.relative_to(start) if item.path.is_relative_to(start) else item.path
+    return f"{path.as_posix()}::{item.originalname}"
+
+
 def _summed(tally: Tally, examiner: Examiner) -> tuple[str, str]:
     """The verdict on one format where nothing failed, and its reason. Thin evidence is looked for over all formats."""
+    if examiner.failure is not None:
+        return "not reached", f"the search ended at a failure in {examiner.failure[0].dtype}"
     reasons = "; ".join(sorted(tally.unsupported, key=tally.unsupported.__getitem__, reverse=True)[:3])
     if not tally.examples:
         left = f"the budget was spent ({examiner.unreached} cases left)"

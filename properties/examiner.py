@@ -110,7 +110,9 @@ class Examiner:
             verdict = self.hold(case, raised(error))
             raise Raised(verdict.message) from error
 
-    def arguments(self, case: Case, data: dict[str, np.ndarray | None] | None = None) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(
+        self, case: Case, data: dict[str, np.ndarray | None] | None = None
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Positional and keyword arguments of the call. Raises Unsupported where the implementation says so."""
         if data is None:
             data = truths.inputs(case)
@@ -184,7 +186,11 @@ def raised(error: Exception) -> Verdict:
     where = f"\n  at     {frames[-1].filename}:{frames[-1].lineno}  {frames[-1].line}" if frames else ""
     said = f"{type(error).__name__}: {error}"
     kind = "refused what is valid" if isinstance(error, ValueError) else "raised"
-    hint = "" if kind == "raised" else "\n  this case is valid; if it is not meant to be offered, declare it by limits or supports()"
+    hint = (
+        ""
+        if kind == "raised"
+        else "\n  this case is valid; if it is not meant to be offered, declare it by limits or supports()"
+    )
     return Verdict(kind, f"the call raised {said}{where}{hint}", math.inf)
 
 

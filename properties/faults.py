@@ -54,8 +54,16 @@ def _axis_faults() -> Iterator[tuple[str, tuple[str, ...], Spoil]]:
             yield f"size_{value}_{side}", pools, lambda c, p=position, v=value: c.exchange("size", p, v)
         yield f"negative_padding_{side}", takes_stride, lambda c, p=position: _padding(c, p, -1)
         yield f"padding_as_large_as_window_{side}", pools, lambda c, p=position: _padding(c, p, c.parameters["size"][p])
-        yield f"padding_larger_than_window_{side}", pools, lambda c, p=position: _padding(c, p, c.parameters["size"][p] + 1)
-        yield f"empty_image_{side}", ("conv2d", "max_pool2d", "avg_pool2d", "l2_pool2d"), lambda c, p=position: c.cut(0, 2 + p, 0)
+        yield (
+            f"padding_larger_than_window_{side}",
+            pools,
+            lambda c, p=position: _padding(c, p, c.parameters["size"][p] + 1),
+        )
+        yield (
+            f"empty_image_{side}",
+            ("conv2d", "max_pool2d", "avg_pool2d", "l2_pool2d"),
+            lambda c, p=position: c.cut(0, 2 + p, 0),
+        )
         yield f"empty_filter_{side}", ("conv2d",), lambda c, p=position: c.cut(1, 2 + p, 0)
         yield f"filter_too_large_{side}", ("conv2d",), lambda c, p=position: c.cut(1, 2 + p, _largest(c, p) + 1)
         yield f"window_too_large_{side}", ("max_pool2d", "avg_pool2d", "l2_pool2d"), lambda c, p=position: _window(c, p)

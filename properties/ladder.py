@@ -84,5 +84,3 @@ def _within(size: dict[str, int], axes: list[tuple[int, int, int, int]], pools: 
         images = cells * others // shape["K"] if letter != "K" else cells * others
         shape[letter] = max(1, min(shape[letter], WORK // max(1, outputs * window * others), CELLS // max(1, images)))
     return shape
-
-

@@ -2,77 +2,142 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from impls.files import HOW_TO_RUN
 from oracles import truth as truths
 from oracles.case import Case
 from oracles.geometry import Axis
 from oracles.verdict import Verdict
 from properties.examiner import Examiner
+from properties.faults import spoiled
 from properties.laws import Law
+from properties.scripts import relaid
 
-PASTED = 400  # elements of an array that a script spells out
+PASTED = 400  # elements of all arrays together that a script spells out
+WIDTH = 110
 
 
-def told(examiner: Examiner, node: str, law: Law, case: Case, verdict: Verdict) -> str:
-    """The whole message of a failed property."""
+def told(examiner: Examiner, node: str, law: Law, case: Case, verdict: Verdict, *, shrunk: bool = True) -> str:
+    """The whole message of a failed property; `node` is what pytest takes for it."""
     spec = examiner.subject.spec
-    lines = [f"{spec}: {case.operation} {verdict.kind}", f"property: {law.title}", "", verdict.message, "", *geometry(case)]
-    lines += ["", "run this case again:", f"  pytest {node} --impl={shlex.quote(spec)} --case={shlex.quote(str(case))}"]
+    again = f"pytest {shlex.quote(node)} --impl={shlex.quote(spec)}"
+    lines = [
+        f"{spec}: {case.operation} {verdict.kind}",
+        f"property: {law.title}",
+        "",
+        verdict.message,
+        "",
+        *geometry(case),
+    ]
+    if not shrunk:
+        lines += [f"not made smaller, as {case.operation} had failed before; alone it would be:", f"  {again}"]
+    lines += ["", "run this case again:", f"  {again} --case={shlex.quote(str(case))}"]
     lines += ["", "pin it above the property:", f'  @example(case=Case.parse("{case}"))']
-    lines += ["", "see it alone:", *(f"  {line}" for line in script(examiner, case, verdict))]
+    lines += ["", "see it alone:", textwrap.indent("\n".join(script(examiner, case, verdict)), "  ")]
     return "\n".join(lines)
 
 
 def geometry(case: Case) -> list[str]:
     """The case in words, one line for each axis."""
     g = case.geometry
-    head = f"{case.dtype}, {g.N} image(s) of {g.C} channel(s)"
+    head = f"{case.dtype}, {counted(g.N, 'image')} of {counted(g.C, 'channel')}"
     if g.K:
-        head += f", {g.K} filter(s)" + (f" in {g.G} groups" if g.G > 1 else "") + (", with bias" if case.bias else "")
-    return [head, axis("vertical", g.vertical), axis("horizontal", g.horizontal), f"data: {case.recipe} seed={case.seed}"]
+        head += (
+            f", {counted(g.K, 'filter')}"
+            + (f" in {g.G} groups" if g.G > 1 else "")
+            + (", with bias" if case.bias else "")
+        )
+    return [
+        head,
+        axis("vertical", g.vertical),
+        axis("horizontal", g.horizontal),
+        f"data: {case.recipe} seed={case.seed}",
+    ]
 
 
 def axis(name: str, a: Axis) -> str:
     """One axis in words."""
     padding = str(a.pad_before) if a.pad_before == a.pad_after else f"{a.pad_before} before, {a.pad_after} after"
     words = f"  {name:<10} image {a.size}, window {a.extent}, stride {a.stride}, padding {padding}"
-    return words + (f", dilation {a.dilation}" if a.dilation > 1 else "") + f" -> {a.out} outputs"
+    return words + (f", dilation {a.dilation}" if a.dilation > 1 else "") + f" -> {counted(a.out, 'output')}"
 
 
 def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     """A few lines that call the implementation on the case's data, with NumPy and nothing of this project."""
-    data = truths.inputs(case)
-    if verdict.data is not None:
-        data = dict(verdict.data)
-    if sum(array.size for array in data.values() if array is not None) > PASTED:
-        return [f"(its arrays are too large to paste: {shapes(data)}; use the command above)"]
-    lines = ["import numpy as np", *examiner.subject.script]
-    lines += [f"{name} = {spelled(array)}" for name, array in data.items() if array is not None]
+    load = examiner.subject.script
+    if case.operation == "out_size":
+        told_of = re.search(r"out_size\((.*?)\)", verdict.message)
+        arguments = [re.sub(r"^\w+=", "", argument) for argument in told_of[1].split(", ")] if told_of else []
+        return [*load, f"print(implementation.out_size({', '.join(arguments)}))", *due(verdict)]
+    data = dict(verdict.data or truths.inputs(case))
+    parameters, refused = examiner.parameters(case), False
+    if "fault" in dict(case.details) and verdict.place is None:
+        call, _ = spoiled(examiner, case, case.detail("fault"))
+        data, parameters, refused = dict(zip(data, call.arrays, strict=False)), call.parameters, True
     arguments = [name if array is not None else "None" for name, array in data.items()]
     if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
         arguments.append(repr(case.geometry.x_shape))
-    arguments += [f"{name}={value!r}" for name, value in examiner.parameters(case).items()]
-    call = f"implementation.{case.operation}({', '.join(arguments)})"
+    arguments += [f"{name}={value!r}" for name, value in parameters.items()]
+    call_ = f"implementation.{case.operation}({', '.join(arguments)})"
+    lines = [
+        "import numpy as np",
+        *load,
+        *made(case, data, drawn=not verdict.data and not refused),
+        *relaid(case, data),
+    ]
     if verdict.place is None:
-        return [*lines, f"print({call})"]
+        return [*lines, f"print({call_})", *due(verdict)]
     names = {"conv2d_backward": "dx, dw, db", "max_pool2d": "y, switches"}.get(case.operation, verdict.place[0])
     where = ", ".join(map(str, verdict.place[1]))
-    return [*lines, f"{names} = {call}", f"print({verdict.place[0]}[{where}], 'should be', {verdict.want!r})"]
+    return [*lines, f"{names} = {call_}", f"print({verdict.place[0]}[{where}], 'should be', {number(verdict.want)})"]
+
+
+def due(verdict: Verdict) -> list[str]:
+    """What a script cannot print beside the result: the first line of what is wrong with it, as a comment."""
+    return [f"# {verdict.message.splitlines()[0]}"] if verdict.message else []
+
+
+def made(case: Case, data: Mapping[str, np.ndarray | None], *, drawn: bool) -> list[str]:
+    """The lines that make the arrays of a script: spelled out, or drawn again by Poolproof where they are large."""
+    given = {name: array for name, array in data.items() if array is not None}
+    if sum(array.size for array in given.values()) <= PASTED:
+        return [f"{name} = {spelled(array)}" for name, array in given.items()]
+    if not drawn:
+        return [f"# its arrays are too large to paste, use the command above: {shapes(data)}"]
+    lines = [f"from oracles import case, truth  {HOW_TO_RUN}", f'data = truth.inputs(case.Case.parse("{case}"))']
+    return [*lines, *(f'{name} = data["{name}"]' for name in given)]
 
 
 def spelled(array: np.ndarray) -> str:
-    """An array as an expression that gives it back to the last bit."""
-    if array.dtype.kind == "i":
-        numbers = str(array.ravel().tolist())
-    else:
-        numbers = str([int(v) if v and v.is_integer() else v for v in array.astype(float).ravel().tolist()])
-        numbers = numbers.replace("nan", "np.nan").replace("inf", "np.inf")
-    return f'np.array({numbers}, "{array.dtype.name}").reshape{array.shape}'
+    """An array as an expression that gives it back to the last bit, on lines of a bearable length."""
+    if not array.ndim:
+        return f'np.array({number(array[()])}, "{array.dtype.name}")'
+    numbers = ", ".join(number(value) for value in array.ravel())
+    text = f'np.array([{numbers}], "{array.dtype.name}").reshape{array.shape}'
+    return "\n    ".join(textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def number(value: Any) -> str:
+    """A number in as few digits as give it back in its own type; whole ones without a point."""
+    if isinstance(value, int | np.integer):
+        return str(int(value))
+    if not np.isfinite(value):
+        return f"{'-' * bool(np.signbit(value))}np.{'nan' if np.isnan(value) else 'inf'}"
+    wide = float(value)
+    whole = wide.is_integer() and abs(wide) < 1e9 and not (wide == 0 and np.signbit(wide))
+    return str(int(wide)) if whole else str(value)
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: 1 image, 2 images."""
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def shapes(data: Mapping[str, Any]) -> str:

@@ -49,7 +49,9 @@ def test_backward_is_the_adjoint_of_forward(subject: Examiner, case: Case) -> No
     if case.operation == "conv2d_backward":
         pairs.append(("<w, dw>", data["w"], gradients[1]))
     for name, operand, gradient in pairs:
-        verdict = subject.hold(case, same_number(name, dot(operand, subject.rounding_units(case, gradient)), want, slack))
+        verdict = subject.hold(
+            case, same_number(name, dot(operand, subject.rounding_units(case, gradient)), want, slack)
+        )
         assert verdict.agrees, verdict.message
 
 
@@ -94,7 +96,7 @@ def test_gradient_of_max_pooling_is_the_directional_derivative(subject: Examiner
 
 @law("gradients", ("conv2d_backward",), cases(("narrow",)))
 def test_double_backward_is_the_adjoint_of_backward(subject: Examiner, case: Case) -> None:
-    """The gradients' own gradients: <u, dx(w, dy)> equals <y(u, w), dy> and <w, dw(u, dy)> for any u, whatever x was."""
+    """For any u, whatever x was, <u, dx(w, dy)> equals <y(u, w), dy> and <w, dw(u, dy)>: double backward."""
     forward, data = forward_of(subject, case)
     other = truths.inputs(case, stream=1)
     u, v = other["x"], other["w"]
@@ -154,7 +156,8 @@ def tuple_of(result: object) -> tuple[np.ndarray, ...]:
 
 def dot(a: np.ndarray | None, b: np.ndarray | None) -> Fraction:
     """The inner product without any rounding; of arrays that differ in shape or are not finite, NONE."""
-    assert a is not None and b is not None
+    assert a is not None
+    assert b is not None
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return NONE
     pairs = zip(a.astype(np.float64).ravel().tolist(), b.astype(np.float64).ravel().tolist(), strict=True)

@@ -31,7 +31,8 @@ def test_invalid_calls_are_refused(subject: Examiner, case: Case) -> None:
 def test_out_size_refuses_what_the_operations_refuse(subject: Examiner, case: Case) -> None:
     """out_size raises ValueError for sizes, strides and dilations below 1, negative padding, too large a window."""
     for name, arguments in out_size_faults(case).items():
-        what = f"{name}: out_size(W={arguments[0]}, F={arguments[1]}, S={arguments[2]}, P={arguments[3]}, dilation={arguments[4]})"
+        spelled = ", ".join(f"{key}={value}" for key, value in zip("WFSPD", arguments, strict=True))
+        what = f"out_size({spelled}), {name}"
         verdict = subject.hold(case, refusal(subject, "out_size", what, arguments[:4], {"dilation": arguments[4]}))
         assert verdict.agrees, verdict.message
 
@@ -46,4 +47,6 @@ def refusal(subject: Examiner, operation: str, what: str, arrays: object, parame
         said = f"{what} raised {type(error).__name__}: {error}; a ValueError is due"
         return Verdict("raised", said, math.inf)
     given = f"{type(result).__name__} {result!r}" if not isinstance(result, np.ndarray) else f"shape {result.shape}"
-    return Verdict("accepted what must be refused", f"{what} was accepted and gave {given[:200]}; a ValueError is due", math.inf)
+    return Verdict(
+        "accepted what must be refused", f"{what} was accepted and gave {given[:200]}; a ValueError is due", math.inf
+    )

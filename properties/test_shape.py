@@ -26,7 +26,9 @@ def test_out_size_counts_the_windows(subject: Examiner, case: Case) -> None:
                 got = subject.subject.call("out_size", *arguments)
             else:
                 got = subject.subject.call("out_size", *arguments, dilation=axis.dilation)
-        call = f"out_size(W={axis.size}, F={axis.extent}, S={axis.stride}, P={axis.pad_before}, dilation={axis.dilation})"
+        call = (
+            f"out_size(W={axis.size}, F={axis.extent}, S={axis.stride}, P={axis.pad_before}, dilation={axis.dilation})"
+        )
         right = isinstance(got, (int, np.integer)) and not isinstance(got, bool) and got == axis.out
         message = f"{call} is {got!r} where {axis.out} windows fit"
         verdict = subject.hold(case, Verdict(elements=1) if right else Verdict("differs", message, math.inf))
@@ -45,10 +47,10 @@ def test_output_has_the_shape_that_counting_gives(subject: Examiner, case: Case)
     }.get(case.operation, [("dx", g.x_shape, dtype)] if case.operation in BACKWARD else [("y", g.y_shape, dtype)])
     outputs = result if isinstance(result, (tuple, list)) else (result,)
     complaints = [f"{len(outputs)} results where {len(due)} are due"] if len(outputs) != len(due) else []
-    complaints += [text for output, (name, *wanted) in zip(outputs, due, strict=False) if (text := form(name, output, *wanted))]
+    complaints += [
+        text for output, (name, *wanted) in zip(outputs, due, strict=False) if (text := form(name, output, *wanted))
+    ]
     elements = sum(math.prod(shape) for _, shape, _ in due)
     found = [Verdict("differs", text, math.inf) for text in complaints] or [Verdict(elements=elements)]
     verdict = subject.hold(case, joined(found))
     assert verdict.agrees, verdict.message
-
-

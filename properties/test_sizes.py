@@ -38,7 +38,7 @@ def test_large_gradients_equal_the_definition(subject: Examiner, case: Case) -> 
 
 @law("values", ("conv2d", "avg_pool2d"), cases(("positive",), margin=range(9, 18), stride=(1,), padding=(0, 1)))
 def test_rounding_errors_have_the_variance_of_correct_rounding(subject: Examiner, case: Case) -> None:
-    """On positive data the errors of all outputs together are no larger, and no more one-sided, than rounding makes them.
+    """On positive data all errors together are no larger, and no more one-sided, than rounding makes them.
 
     Source: Arm TOSA conformance, dot-product test: sum e^2 <= 1.6 k T, |sum e| <= sqrt(16 k T), e = error / (u A).
     """

@@ -124,4 +124,3 @@ def test_max_pooling_does_not_see_small_shifts(subject: Examiner, case: Case) ->
     relation = f"y(x moved by {down}, {right}) = y(x), as each maximum stays in its window"
     verdict = held(subject, case, relation, got, want, {"x": moved})
     assert verdict.agrees, verdict.message
-

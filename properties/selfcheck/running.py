@@ -41,7 +41,8 @@ def examine(
 
     strategy = property_.hypothesis._given_kwargs["case"]  # type: ignore[attr-defined]
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
-    run: Any = settings(max_examples=examples, database=None, phases=phases)(given(case=strategy)(examined))
+    chosen = settings(max_examples=examples, database=None, phases=phases, deadline=None)
+    run: Any = chosen(given(case=strategy)(examined))
     try:
         seeded(seed)(run)()
     except (AssertionError, Flaky):  # what depends on earlier calls or on threads may come and go
