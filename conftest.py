@@ -254,7 +254,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     encoding = getattr(sys.stdout, "encoding", None)
     with contextlib.suppress(ValueError, OSError):
         encoding = encoding or sys.__stdout__.encoding  # type: ignore[union-attr]
-    table = as_text(matrix(state.rows), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup)
+    order = list(state.subjects)  # as asked for, not as workers finished
+    rows = sorted(state.rows, key=lambda row: order.index(row.implementation))
+    table = as_text(matrix(rows), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup)
     terminalreporter.write_line(table)
     for name, reason in state.missing.items():
         terminalreporter.write_line(f"{name} was not tested: {reason}")

@@ -83,10 +83,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 waiting[pair[1]] += 1
             else:
                 idle.append(item)
+    items.sort(key=_rank)
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
     config.stash[BUDGET] = Budget(config.option.budget, waiting)
+
+
+# What is cheap and catches most comes first: a run that stops at the first failure, or runs out of time, has done it.
+FIRST = ("values", "gradients", "shape", "refusals", "switches", "specials", "arrays", "repeatability", "sizes")
+
+
+def _rank(item: pytest.Item) -> int:
+    """Where a file's properties stand in the run; files that are not named keep their order behind the others."""
+    theme = item.path.stem.removeprefix("test_")
+    is_property = item.path.parent == root.ROOT / "properties"
+    return FIRST.index(theme) if is_property and theme in FIRST else len(FIRST)
 
 
 @pytest.fixture(scope="session")
