@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from impls.subject import Subject
@@ -87,27 +88,51 @@ def pytest_configure(config: pytest.Config) -> None:
     """Resolve --impl, --case and --results; whatever is wrong with them is a usage error of one line."""
     _refuse_foreign_configuration(config)
     config.stash[STATE] = state = State()
-    if config.getoption("hypothesis_seed", None) is not None and settings.default.derandomize:
-        raise pytest.UsageError("--hypothesis-seed has no effect on a derandomized profile: choose one of the two")
-    if config.option.budget <= 0:
+    _check_profile(config)
+    if not config.option.budget > 0:  # nan is not
         raise pytest.UsageError(f"--budget={config.option.budget:g}: accepted is a number of seconds above 0")
     from impls import registry
 
     try:
         for spec in config.option.impl:
             state.subjects[spec] = registry.subject(spec, config.invocation_params.dir)
-        if config.option.case:
-            from oracles.case import Case
-            from oracles.data import recipe
-
-            state.case = Case.parse(config.option.case)
-            recipe(state.case)
+        if config.option.case is not None:
+            state.case = _parsed(config.option.case)
     except registry.SpecError as error:
-        raise pytest.UsageError(f"--impl={spec}: {error}") from None
+        raise pytest.UsageError(f"--impl={spec}: {str(error).removeprefix(spec).lstrip(': ')}") from None
     except ValueError as error:
         raise pytest.UsageError(f"--case: {error}") from None
     if not config.option.impl:
         _all_that_can_run(state)
+
+
+def _check_profile(config: pytest.Config) -> None:
+    """Hypothesis loads its profile after this hook, and would not say in a line what is wrong with it."""
+    name = config.getoption("hypothesis_profile", None) or settings.get_current_profile_name()
+    try:
+        profile = settings.get_profile(name)
+    except InvalidArgument:
+        accepted = "poolproof, quick, thorough and ci"
+        raise pytest.UsageError(
+            f"--hypothesis-profile={name}: there is none of that name; accepted are {accepted}"
+        ) from None
+    if config.getoption("hypothesis_seed", None) is not None and profile.derandomize:
+        raise pytest.UsageError(
+            f"--hypothesis-seed has no effect on the derandomized profile {name}: leave out one of the two"
+        )
+
+
+def _parsed(line: str) -> Case:
+    """The case of --case. Raises ValueError where it does not parse, or is one that the contract refuses."""
+    from oracles.case import POOLING, Case
+    from oracles.data import recipe
+
+    case = Case.parse(line)
+    recipe(case)
+    for axis in (case.geometry.vertical, case.geometry.horizontal) if case.operation in POOLING else ():
+        if max(axis.pad_before, axis.pad_after) >= axis.extent and not case.same:
+            raise ValueError(f"the padding of {str(axis)!r} is not smaller than its window, as pooling wants it")
+    return case
 
 
 def _all_that_can_run(state: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import conftest as root
 from impls.subject import Subject
+from oracles.case import POOLING, Case
 from properties import messages
 from properties.examiner import Examiner, Tally, set_under_test
 from properties.laws import Law
@@ -87,6 +89,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
+        if not items and not hasattr(config, "workerinput"):
+            raise pytest.UsageError(f"--case: none of the {len(idle)} properties collected is about such a case")
     config.stash[BUDGET] = Budget(config.option.budget, waiting)
 
 
@@ -126,7 +130,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if not examiner.subject.offers(examiner.operation):
             pytest.skip(f"{spec} offers no {examiner.operation}")
         case = config.stash[root.STATE].case
-        if case is not None:
+        if case is not None and (reason := _declined(examiner, case)):
+            examiner.tallies[case.dtype] = Tally(unsupported={reason: 1})
+            pytest.skip(f"{spec} {reason}")
+        elif case is not None:
             law.one(examiner, case)
         elif (spec, examiner.operation) in budget.failing:
             pyfuncitem.stash[UNSHRUNK] = True
@@ -140,6 +147,37 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def _declined(examiner: Examiner, case: Case) -> str:
+    """What the implementation does not offer of the case that --case asks for; "" where it offers all."""
+    g, declared = case.geometry, examiner.subject.declared
+    axes = (g.vertical, g.horizontal)
+    if case.dtype not in examiner.formats:
+        return f"declares no {case.dtype}"
+    needed = {
+        "same_padding": bool(case.same),
+        "asymmetric_padding": not case.same and any(axis.pad_before != axis.pad_after for axis in axes),
+        "ceil_mode": any(axis.ceil for axis in axes),
+        "pool_dilation": case.operation in POOLING and any(axis.dilation > 1 for axis in axes),
+    }
+    for option, wanted in needed.items():
+        if wanted and case.operation != "out_size" and not examiner.option(option):
+            return f"declares no {option}"
+    letters = {
+        "N": (g.N,),
+        "C": (g.C,),
+        "K": (g.K,) * bool(g.K),
+        "G": (g.G,),
+        "H": (axes[0].size,),
+        "W": (axes[1].size,),
+    }
+    letters |= {"F": tuple(a.extent for a in axes), "S": tuple(a.stride for a in axes)}
+    letters |= {"D": tuple(a.dilation for a in axes), "P": tuple(p for a in axes for p in (a.pad_before, a.pad_after))}
+    for letter, accepted in declared.limits.items():
+        if not set(letters[letter]) <= set(accepted):
+            return f"declares limits[{letter!r}] = {tuple(accepted)}"
+    return ""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Turn what was found into rows, and a failure into a diagnosis."""
@@ -150,6 +188,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         found = _rows(item, examiner, law, call.duration)
         if report.failed and examiner.failure is not None and not _suites_own(call):
             report.longrepr = found[0]["message"]
+        elif report.failed and (complaint := _senseless_supports(examiner, call)):
+            report.longrepr = complaint
+            found = [row | {"verdict": "raised", "message": complaint} for row in found[:1]]
         elif report.failed:  # the suite's own fault, or one that did not happen again
             found = [row | {"verdict": "raised", "message": report.longreprtext} for row in found[:1]]
         report.poolproof_rows = found
@@ -161,6 +202,18 @@ def _suites_own(call: pytest.CallInfo[None]) -> bool:
     from hypothesis.errors import Flaky
 
     return call.excinfo is not None and not isinstance(call.excinfo.value, (AssertionError, Flaky))
+
+
+def _senseless_supports(examiner: Examiner, call: pytest.CallInfo[None]) -> str:
+    """What is wrong with the implementation's own `supports`, if that is what a property stumbled over."""
+    assert call.excinfo is not None
+    frames = traceback.extract_tb(call.excinfo.value.__traceback__)
+    within = [i for i, frame in enumerate(frames) if frame.name == "supports" and frame.filename.endswith("subject.py")]
+    if not within:
+        return ""
+    error, last = call.excinfo.value, frames[-1]
+    told = str(error) if within[0] == len(frames) - 1 else f"{examiner.subject.spec}: supports() raised {error!r}"
+    return told + ("" if within[0] == len(frames) - 1 else f"\n  at     {last.filename}:{last.lineno}  {last.line}")
 
 
 def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from oracles.verdict import DIFFERS, Verdict, equal, form, joined
 from properties.examiner import Examiner, Raised, Unsupported, raised
 
 Data = dict[str, np.ndarray | None]
+Given = Mapping[str, np.ndarray | None]  # what is read only
 Answers = dict[str, np.ndarray]
 
 INTEGERS = ("narrow", "wide", "wide")
@@ -70,14 +71,14 @@ def sparse(rng: np.random.Generator, array: np.ndarray, most: int, *, whole: boo
     return np.where(kept, parts, 0).astype(array.dtype).reshape(array.shape)
 
 
-def another(case: Case, data: Data, name: str, stream: int = 1) -> np.ndarray:
+def another(case: Case, data: Given, name: str, stream: int = 1) -> np.ndarray:
     """Make a second array like one of the data: as large in shape and in magnitude, its zeros where it has them."""
     array = present(data, name)
     most = int(np.abs(array).max(initial=1))
     return np.where(array == 0, 0, odd(case.rng(stream), array.shape, most)).astype(array.dtype)
 
 
-def present(data: Mapping[str, np.ndarray | None], name: str) -> np.ndarray:
+def present(data: Given, name: str) -> np.ndarray:
     """Give one of the data that is not None."""
     array = data[name]
     assert array is not None, name
@@ -85,7 +86,7 @@ def present(data: Mapping[str, np.ndarray | None], name: str) -> np.ndarray:
 
 
 def answers(
-    subject: Examiner, case: Case, data: Data, call: Case | None = None, powers: Mapping[str, int] | None = None
+    subject: Examiner, case: Case, data: Given, call: Case | None = None, powers: Mapping[str, int] | None = None
 ) -> Answers:
     """Call the operation, of `case` or of a case derived from it, and give its results by name, as float64 or int64.
 
@@ -132,7 +133,7 @@ def _results(call: Case) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def _refuse(
-    subject: Examiner, case: Case, call: Case, verdict: Verdict, data: Data | None, error: Exception | None = None
+    subject: Examiner, case: Case, call: Case, verdict: Verdict, data: Given | None, error: Exception | None = None
 ) -> NoReturn:
     where = "" if call == case else f"\n  in a call that the law compares with that of the case: {call}"
     verdict = replace(verdict, message=verdict.message + where, data=data)
@@ -169,7 +170,7 @@ def held(
     law: str,
     got: Answers,
     want: Answers,
-    data: Data,
+    data: Given,
     within: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """Hold the answers to a case's own call against what the law wants; it need not speak of all of them."""
@@ -180,7 +181,7 @@ def held(
     return subject.hold(case, verdict)
 
 
-def tolerance(subject: Examiner, call: Case, data: Data) -> dict[str, float]:
+def tolerance(subject: Examiner, call: Case, data: Given) -> dict[str, float]:
     """Bound the rounding of one call on integers, the same for all elements; what is not named is exact.
 
     An average whose counts are all one power of two is exact, an L2 pooling never.

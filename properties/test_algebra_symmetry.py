@@ -60,7 +60,7 @@ def mirrored(subject: Examiner, case: Case) -> Verdict:
     ]
     call = with_axes(exact(subject, case), *axes)
     data = integers(exact(subject, case))
-    turned = {name: _flipped(name, array, flip, g) for name, array in data.items()}
+    turned = {name: None if array is None else _flipped(name, array, flip, g) for name, array in data.items()}
     got = answers(subject, case, data)
     other = answers(subject, case, turned, call)
     want = {name: _flipped(name, array, flip, g) for name, array in other.items() if name != "switches"}
@@ -68,8 +68,8 @@ def mirrored(subject: Examiner, case: Case) -> Verdict:
     return held(subject, case, f"flip(f(x)) = f(flip(x)), flip {case.detail('flip')}", got, want, data, within)
 
 
-def _flipped(name: str, array: np.ndarray | None, flip: tuple[int, ...], g: Geometry) -> np.ndarray | None:
-    if array is None or name not in (*PLANES, "switches"):
+def _flipped(name: str, array: np.ndarray, flip: tuple[int, ...], g: Geometry) -> np.ndarray:
+    if name not in (*PLANES, "switches"):
         return array
     if name == "switches":  # each names the cell in the mirror
         rows, columns = array // g.horizontal.size, array % g.horizontal.size
@@ -99,14 +99,15 @@ def transposed(subject: Examiner, case: Case) -> Verdict:
     call = with_axes(exact(subject, case), g.horizontal, g.vertical)
     data = integers(exact(subject, case))
     got = answers(subject, case, data)
-    other = answers(subject, case, {name: _turned(name, array, g) for name, array in data.items()}, call)
+    turned = {name: None if array is None else _turned(name, array, g) for name, array in data.items()}
+    other = answers(subject, case, turned, call)
     want = {name: _turned(name, array, call.geometry) for name, array in other.items() if name != "switches"}
     within = summed(*2 * [tolerance(subject, call, data)])
     return held(subject, case, "f(x)^T = f(x^T), all pairs exchanged", got, want, data, within)
 
 
-def _turned(name: str, array: np.ndarray | None, g: Geometry) -> np.ndarray | None:
-    if array is None or name not in (*PLANES, "switches"):
+def _turned(name: str, array: np.ndarray, g: Geometry) -> np.ndarray:
+    if name not in (*PLANES, "switches"):
         return array
     if name == "switches":
         array = array % g.horizontal.size * g.vertical.size + array // g.horizontal.size
@@ -146,7 +147,7 @@ def singles(subject: Examiner, case: Case, axis: int) -> Verdict:
     case_exact = exact(subject, case)
     g, data = case.geometry, integers(case_exact)
     count = (g.N, g.C)[axis]
-    call = replace(case_exact, geometry=replace(g, **{"NC"[axis]: 1}))
+    call = replace(case_exact, geometry=replace(g, N=1) if axis == 0 else replace(g, C=1))
     parts = [
         answers(subject, case, {name: _part(name, array, i, axis) for name, array in data.items()}, call)
         for i in range(count)

@@ -24,12 +24,16 @@ LEFT, TOP, GAP = 160, 66, 16
 # how a verdict is drawn: a class of the style, and a path from the square's upper left corner
 AGREES = ("agrees", f"h{SQUARE}v{SQUARE}h-{SQUARE}z")
 FAILS = ("fails", f"l{SQUARE} {SQUARE}m-{SQUARE} 0l{SQUARE}-{SQUARE}")
+THIN = ("thin", f"h{SQUARE}v{SQUARE}h-{SQUARE}z")
 OTHER = ("other", f"m2 {SQUARE // 2}h{SQUARE - 4}")
 MEANING = {
     AGREES: "a property that held in every case",
     FAILS: "one that failed",
+    THIN: "nothing differs, yet mistrusted",
     OTHER: "not checked: unsupported, or out of time",
 }
+
+SIGNS = {"agrees": AGREES, "mistrusted": THIN}
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -38,12 +42,14 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .head { font-weight: 600; }
 .agrees { fill: #2f6fb5; }
 .fails { fill: none; stroke: #c4320a; stroke-width: 2.4; }
+.thin { fill: none; stroke: #9a6700; stroke-width: 1.6; }
 .other { fill: none; stroke: #8c959f; stroke-width: 1.2; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
   .quiet { fill: #8d96a0; }
   .agrees { fill: #6cb0f5; }
   .fails { stroke: #ff8a5c; }
+  .thin { stroke: #d4a72c; }
 }
 """
 
@@ -73,9 +79,12 @@ def draw(run: Run, rows: list[Row]) -> str:
             most = max(most, len(verdicts))
         y += -(-most // ACROSS) * STEP + GAP
     x = 0
+    drawn = "".join(body)
     for sign, meaning in MEANING.items():
+        if f'class="{sign[0]}"' not in drawn:
+            continue
         body += [path(sign, f"M{x} {y}{sign[1]}"), text(x + 14, y + SQUARE + 1, meaning, "quiet")]
-        x += 40 + 7 * len(meaning)
+        x += 34 + 6 * len(meaning)
     body.append(text(0, y + 30, told(run), "quiet"))
     label = escape(f"{counts(found)}: {'; '.join(findings(found))}", quote=True)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {width} {y + 40}" width="{width}" role="img"'
@@ -86,7 +95,7 @@ def squares(verdicts: list[str], x: int, y: int) -> list[str]:
     """Draw one cell: its properties from left to right, in lines."""
     drawn: dict[tuple[str, str], str] = {}
     for i, verdict in enumerate(verdicts):
-        sign = AGREES if verdict == "agrees" else FAILS if fails(verdict) else OTHER
+        sign = SIGNS.get(verdict, FAILS if fails(verdict) else OTHER)
         drawn[sign] = drawn.get(sign, "") + f"M{x + i % ACROSS * STEP} {y + i // ACROSS * STEP}{sign[1]}"
     return [path(sign, lines) for sign, lines in drawn.items()]
 
