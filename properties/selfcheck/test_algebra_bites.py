@@ -23,9 +23,7 @@ from properties.selfcheck.running import bites, variant
 Array = np.ndarray
 Function = Callable[..., Any]
 MODULES = (test_algebra_conv, test_algebra_gradients, test_algebra_pool, test_algebra_symmetry, test_translation)
-LAWS = {
-    name: function for module in MODULES for name, function in vars(module).items() if hasattr(function, "law")
-}
+LAWS = {name: function for module in MODULES for name, function in vars(module).items() if hasattr(function, "law")}
 
 
 def with_(operation: str, function: Function) -> types.SimpleNamespace:

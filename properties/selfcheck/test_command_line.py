@@ -1,0 +1,371 @@
+"""What a user types and what comes back: the exit status, and the line that says what is wrong and what would do."""
+
+# ruff: noqa: E501 - what is printed on one line stands on one line
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reports import ledger
+
+ROOT = Path(__file__).parents[2]
+PROPERTIES = ROOT / "properties"
+VALUES = str(PROPERTIES / "test_values.py")
+QUICK = ("--results=results", "--hypothesis-profile=ci")
+CASE = "conv2d float32 n1c1k1g1 i1k1s1p0,0d1 i2k2s1p0,0d1 narrow:24 seed=1"
+LOOKS_LIKE = "one looks like: conv2d float32 n1c3k4g1 i7k3s2p1,1d1 i9k3s1p0,0d1 wide:24 seed=17 bias"
+WHOLE = f"a whole case {LOOKS_LIKE[4:]}"
+
+FILES = {
+    "mine.py": (ROOT / "examples/numpy_conv.py").read_text(),
+    "flipped.py": "from mine import conv2d as right\ndef conv2d(x, w, b, **p): return right(x, w[..., ::-1, ::-1], b, **p)\n",
+    "one.py": "from impls.im2col import l2_pool2d\n",
+    "several.py": "from impls import im2col\nfrom mine import conv2d as c\nclass Two:\n    conv2d = staticmethod(c)\nready = Two()\n",
+    "package/__init__.py": "",
+    "package/kernel.py": "from impls import im2col\nfrom impls.im2col import avg_pool2d\n",
+    "syntax.py": "def conv2d(:\n",
+    "raises.py": "import os\nlimit = int(os.environ['KERNEL_LIMIT'])\n",
+    "lacks.py": "from kernels_of_mine import conv2d\n",
+    "empty.py": "answer = 42\n",
+    "senseless.py": "from impls.im2col import conv2d\ndtypes = ['float31']\n",
+    "number.py": "conv2d = 3\n",
+    "never.py": "from impls.im2col import conv2d\ndef supports(operation, **p): return 'not yet written'\n",
+    "vague.py": "from impls.im2col import conv2d\ndef supports(operation, **p): return False\n",
+}
+
+
+@pytest.fixture
+def here(tmp_path):
+    """A folder with a user's files, far from the clone."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def run(directory: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    """Start pytest in a folder, with an environment that brings nothing along."""
+    return subprocess.run(
+        command(*arguments), cwd=directory, env=environment(directory), text=True, timeout=120,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
+    )  # fmt: skip
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-B", "-m", "pytest", *arguments]
+
+
+def environment(directory: Path) -> dict[str, str]:
+    return {"HOME": str(directory), "PATH": "/usr/bin:/bin", "COLUMNS": "100"}
+
+
+def verdicts(directory: Path) -> dict[tuple[str, str, str], str]:
+    """The worst verdict on each implementation, property and operation of the last run."""
+    found: dict[tuple[str, str, str], str] = {}
+    for row in ledger.rows(directory / "results"):
+        key = (row.implementation, row.property.partition("::")[2], row.operation)
+        found[key] = ledger_worst(found.get(key, row.verdict), row.verdict)
+    return found
+
+
+def ledger_worst(one: str, other: str) -> str:
+    return min(one, other, key=list(ledger.VERDICTS).index)
+
+
+# what cannot be used: exit status 4, and the line
+
+OPERATIONS = (
+    "out_size, conv2d, conv2d_backward, max_pool2d, max_pool2d_backward, avg_pool2d, avg_pool2d_backward, l2_pool2d, "
+    "l2_pool2d_backward"
+)
+REFUSED = {
+    "--impl=im2cols": "no implementation is called 'im2cols' (did you mean im2col?); there are loops, im2col, fft,",
+    "--impl=mine": "no implementation is called 'mine' (did you mean mine.py?); there are loops, im2col, fft,",
+    "--impl=mime.py": "there is no file mime.py in {here} (did you mean mine.py?)",
+    "--impl=folder/mine.py": "there is no file mine.py in {here}/folder, which does not exist",
+    "--impl=syntax.py": "fails to import: SyntaxError: invalid syntax\n  {here}/syntax.py, line 1: def conv2d(:",
+    "--impl=raises.py": "fails to import: KeyError: 'KERNEL_LIMIT'\n  {here}/raises.py, line 2: limit = int(os.environ[",
+    "--impl=lacks.py": "fails to import: ModuleNotFoundError: No module named 'kernels_of_mine'\n  {here}/lacks.py, line 1",
+    "--impl=empty.py": f"it defines none of the operations {OPERATIONS}",
+    "--impl=several.py": "did you mean several.py:Two or several.py:ready?",
+    "--impl=senseless.py": "dtypes = 'float31': accepted is one of 'float16', 'float32', 'float64' (did you mean 'float32'?)",
+    "--impl=number.py": "conv2d = 3: accepted is a function, or None where it is not offered",
+    "--impl=mine.py:conv": "it has no object 'conv' (did you mean conv2d?); accepted is one of name, conv2d, conv2d_backward",
+    "--impl=package.kernels": "there is no module package.kernels (did you mean package.kernel?), neither in {here} nor among",
+    "--impl=im2col@1.0": "im2col is part of Poolproof and has no releases; accepted is im2col",
+    "--impl=im2col+tf32": "im2col has no variant 'tf32'; accepted is im2col alone",
+    "--budget=-1": "accepted is a number of seconds above 0",
+    "--budget=nan": "accepted is a number of seconds above 0",
+    "--hypothesis-profile=fast": "there is none of that name; accepted are poolproof, quick, thorough and ci",
+    "--case=": f"'' is no case; {LOOKS_LIKE}",
+    "--case=conv3d" + CASE[6:]: f"'conv3d' in the case should be an operation ({OPERATIONS}); {WHOLE}",
+    "--case=" + CASE.replace("float32", "single"): "'single' in the case should be a format (float32, float64, float16, bfl",
+    "--case=" + CASE.replace("k1g1", ""): f"'n1c1' in the case should be one with filters (n1c3k4g1); {WHOLE}",
+    "--case=" + CASE.replace("i1k1s1", "i1s1"): "'i1s1p0,0d1' is no axis; one looks like i7k3s2p1,1d1 (image, window, st",
+    "--case=" + CASE.replace("i1k1", "i1k3"): "the window spans 3 cells, the padded image only 1",
+    "--case=" + CASE.replace("s1p0,0d1 i2", "s0p0,0d1 i2"): "stride is 0; it must be at least 1",
+    "--case=" + CASE.replace("n1c1k1g1", "n1c3k2g2"): "2 groups do not divide 3 channels and 2 filters",
+    "--case=" + CASE.replace("narrow", "narow"): "'narow' is no recipe; there are narrow, wide, scaled,",
+    "--case=" + CASE.replace("seed=1", "seed=x"): f"'seed=x' in the case should be a seed, such as seed=17; {WHOLE}",
+    "--case=" + CASE + " biased": f"'biased' in the case should be bias, exclude_pad, same_upper, same_lower or key=value; {WHOLE}",
+    "--case=max_pool2d float32 n1c1 i1k1s1p1,1d1 i2k2s1p0,0d1 ties:24 seed=1": "is not smaller than its window, as pooling",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("argument", REFUSED)
+def test_what_cannot_be_used_is_said_in_a_line(argument, here):
+    done = run(here, VALUES, *QUICK, argument)
+    option, _, value = argument.partition("=")
+    assert done.returncode == 4, done.stdout
+    assert done.stdout.startswith(f"ERROR: {option}"), done.stdout
+    if option in ("--impl", "--budget"):
+        assert done.stdout.startswith(f"ERROR: {option}={value}:"), done.stdout
+    assert REFUSED[argument].format(here=here) in done.stdout
+    assert len(done.stdout.strip().splitlines()) <= 2, done.stdout
+    assert not (here / "results").exists()
+
+
+def test_a_seed_beside_a_derandomized_profile_is_refused(here):
+    done = run(here, VALUES, *QUICK, "--hypothesis-seed=1")
+    assert done.returncode == 4
+    assert "ERROR: --hypothesis-seed has no effect on the derandomized profile ci" in done.stdout
+
+
+def test_a_case_that_no_property_is_about_is_refused(here):
+    pool = "out_size float32 n1c1 i2k2s1p0,0d1 i2k2s1p0,0d1 narrow:24 seed=1"
+    done = run(here, VALUES, *QUICK, "--impl=mine.py", f"--case={pool}")
+    assert done.returncode == 4
+    assert "ERROR: --case: none of the 3 properties collected is about such a case\n" in done.stdout
+
+
+def test_started_where_another_configuration_wins_it_refuses_and_names_the_remedy(here):
+    (here / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
+    done = run(here, "--impl", "mine.py", VALUES)
+    assert done.returncode == 4
+    assert (
+        f"ERROR: the configuration in force is {here}/pytest.ini, not Poolproof's own. Write --impl=mine.py,"
+        in done.stdout
+    )
+    remedy = re.search(r"name the configuration: pytest (\S+ \S+) \S+ (--impl=mine.py)\n", done.stdout)
+    assert remedy is not None
+    assert len(done.stdout.strip().splitlines()) == 1
+    assert run(here, *remedy[1].split(), VALUES, remedy[2], *QUICK, "-k", "exactly").returncode == 0
+
+
+def foreign(path: Path, kind: str) -> None:
+    """Make a results file that is not ours, or not whole."""
+    path.parent.mkdir()
+    if kind == "text":
+        path.write_text("dear diary, " * 100)
+        return
+    with ledger.Ledger.open(path.parent):
+        pass
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:6000])
+        return
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = DELETE")
+    pragma = {"newer": "user_version = 99", "another program's": "application_id = 1"}[kind]
+    connection.execute(f"PRAGMA {pragma}")
+    connection.commit()
+    connection.close()
+
+
+SAID = {
+    "text": "truncated, or not a results file (file is not a database), left as it is: move it away, or name",
+    "truncated": "truncated, or not a results file (database disk image is malformed), left as it is: move it away, or name",
+    "newer": "of a newer version (schema 99, this one has schema 1): read it with the version that wrote it, or name",
+    "another program's": "an SQLite file of another program (application id 0x1): move it away, or name",
+}
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_a_results_file_that_is_not_ours_is_left_as_it_is(kind, here):
+    path = here / "results" / ledger.FILE
+    foreign(path, kind)
+    before = path.read_bytes()
+    done = run(here, VALUES, *QUICK, "--impl=mine.py", "-q")
+    assert done.returncode == 4
+    assert f"ERROR: {path}: {SAID[kind]} another folder with --results\n" in done.stdout
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+# what can be used
+
+
+def test_every_form_of_a_spec_is_accepted(here):
+    specs = (
+        "im2col",
+        "mine.py",
+        "./one.py",
+        "several.py:Two",
+        "several.py:ready",
+        "package.kernel",
+        "package.kernel:im2col",
+    )
+    done = run(here, VALUES, *QUICK, *(f"--impl={spec}" for spec in specs), "-k", "exactly")
+    assert done.returncode == 0, done.stdout
+    agreeing = {spec for (spec, _, _), verdict in verdicts(here).items() if verdict == "agrees"}
+    assert agreeing == set(specs)
+    assert "7 implementations, 1 property, " in done.stdout
+
+
+def test_an_implementation_is_listed_with_its_variants(here):
+    done = run(here, VALUES, "--list-impls")
+    assert done.returncode == 0
+    names = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert names[:3] == ["loops", "im2col", "fft"]
+    assert "torch-cuda+tf32" in names
+
+
+def test_one_operation_is_enough(here):
+    done = run(here, VALUES, *QUICK, "--impl=one.py")
+    assert done.returncode == 0, done.stdout
+    assert {key[2] for key, verdict in verdicts(here).items() if verdict == "agrees"} == {"l2_pool2d"}
+    assert {verdict for key, verdict in verdicts(here).items() if key[2] != "l2_pool2d"} == {"unsupported"}
+    assert "offers no conv2d (one.py: conv2d)" in done.stdout
+
+
+def test_nothing_checked_is_no_success(here):
+    done = run(here, VALUES, *QUICK, "--impl=never.py")
+    assert done.returncode == 1
+    assert "not yet written (never.py: conv2d)" in done.stdout
+    assert "nothing was checked" in done.stdout
+
+
+def test_a_senseless_answer_of_supports_is_said_in_a_line(here):
+    done = run(here, VALUES, *QUICK, "--impl=vague.py", "-k", "exactly", "-q")
+    assert done.returncode == 1
+    said = "\nvague.py: supports('conv2d', ...) returned False; accepted is None, which means supported, or a string, the reason"
+    assert said in done.stdout
+    assert "Traceback" not in done.stdout
+    assert len(done.stdout.splitlines()) < 35
+
+
+WRONG = {
+    "raise RuntimeError('no kernel image')": ("raised", "the call raised RuntimeError: no kernel image\n  at     {here}/bad.py:3"),
+    "raise ValueError('too small')": ("refused what is valid", "this case is valid; if it is not meant to be offered, declare"),
+    "return None": ("differs", "y is None where a NumPy array is due"),
+    "return right(x, w, b, **p).tolist()": ("differs", "y is a list where a NumPy array is due"),
+    "return right(x, w, b, **p)[0]": ("differs", "y has shape (1, 1, 1) where (1, 1, 1, 1) is due"),
+    "return right(x, w, b, **p).astype('float16')": ("differs", "y has dtype float16 where float32 is due"),
+    "return right(x, w, b, **p) * np.nan": ("differs", "1 of 1 elements of y differ; the worst is y[0, 0, 0, 0]\n  got    nan"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", WRONG)
+def test_what_is_no_result_is_diagnosed(body, here):
+    (here / "bad.py").write_text(
+        f"import numpy as np\nfrom mine import conv2d as right\ndef conv2d(x, w, b, **p): {body}\n"
+    )
+    done = run(here, VALUES, *QUICK, "--impl=bad.py", "-k", "exactly and conv2d")
+    verdict, said = WRONG[body]
+    assert done.returncode == 1, done.stdout
+    assert set(verdicts(here).values()) == {verdict}
+    assert said.format(here=here) in done.stdout
+    assert "see it alone:" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_the_command_of_a_failure_shows_it_again(here):
+    first = run(here, VALUES, *QUICK, "--impl=flipped.py", "-k", "exactly and conv2d")
+    assert first.returncode == 1
+    line = re.search(r"^  pytest (\S+) (--impl=\S+) --case='(.*)'$", first.stdout, re.MULTILINE)
+    assert line is not None
+    assert Path(line[1].partition("::")[0]) == Path(VALUES)
+    again = run(here, line[1], line[2], f"--case={line[3]}", "--results=results")
+    assert again.returncode == 1
+    error = re.search(r"^  error .*$", first.stdout, re.MULTILINE)[0]
+    assert error in again.stdout
+    assert ledger.rows(here / "results")[0].case == line[3]
+    assert run(here, line[1], "--impl=mine.py", f"--case={line[3]}", "--results=results").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (CASE.replace("float32", "float16"), "declares no float16"),
+        (CASE.replace("i2k2s1p0,0", "i2k2s1p0,1"), "declares no asymmetric_padding"),
+        (CASE.replace("i2k2s1p0,0", "i2k2s1p0,1") + " same_upper", "declares no same_padding"),
+    ],
+)
+def test_a_case_that_is_not_offered_is_unsupported(line, reason, here):
+    done = run(here, VALUES, *QUICK, "--impl=mine.py", "--impl=im2col", f"--case={line}")
+    found = verdicts(here)
+    assert {verdict for (spec, *_), verdict in found.items() if spec == "im2col"} == {"agrees"}
+    assert {verdict for (spec, *_), verdict in found.items() if spec == "mine.py"} == {"unsupported"}
+    assert f"{reason} (mine.py: conv2d)" in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_level_runs_alone(here):
+    done = run(here, str(PROPERTIES), *QUICK, "--impl=one.py", "-m", "refusals")
+    assert done.returncode == 0, done.stdout
+    assert {row.level for row in ledger.rows(here / "results")} == {"refusals"}
+
+
+def test_a_small_budget_lists_what_was_not_reached(here):
+    done = run(here, str(PROPERTIES), *QUICK, "--impl=mine.py", "-m", "values", "--budget=0.1")
+    assert "not reached:" in done.stdout
+    assert re.search(r"\d+ × the budget was spent \(\d+ cases left\) \(mine.py: ", done.stdout)
+    found = list(verdicts(here).values())
+    assert found.count("not reached") > 5
+    assert done.returncode == (0 if "agrees" in found else 1)
+
+
+def test_two_workers_find_what_one_process_finds(here):
+    chosen = (VALUES, *QUICK, "--impl=mine.py", "--impl=flipped.py", "--impl=one.py")
+    alone = run(here, *chosen)
+    of_one = verdicts(here)
+    shutil.rmtree(here / "results")
+    both = run(here, *chosen, "-n", "2")
+    assert of_one == verdicts(here)
+    assert {*of_one.values()} >= {"agrees", "differs", "unsupported"}
+    assert alone.returncode == both.returncode == 1
+
+
+def test_nothing_heavy_is_imported_for_a_numpy_file(here):
+    text = FILES["mine.py"] + "\nimport sys, pathlib\nright = conv2d\ndef conv2d(*arrays, **p):\n"
+    text += "    pathlib.Path('loaded').write_text('\\n'.join(sys.modules))\n    return right(*arrays, **p)\n"
+    (here / "watches.py").write_text(text)
+    assert run(here, VALUES, *QUICK, "--impl=watches.py", "-k", "exactly and conv2d").returncode == 0
+    loaded = {name.partition(".")[0] for name in (here / "loaded").read_text().splitlines()}
+    assert {"numpy", "hypothesis"} <= loaded
+    assert not loaded & {"torch", "scipy", "pandas", "matplotlib", "jinja2", "onnxruntime", "jax"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_verdicts_reached_survive_the_end_of_a_run(how, here):
+    slow = "import time\nfrom impls.im2col import *\ndef prepare_nothing(): pass\n"
+    slow += "from impls.im2col import conv2d_backward as right\n"
+    slow += "def conv2d_backward(*a, **p):\n    open('reached', 'w').close()\n    time.sleep(60)\n    return right(*a, **p)\n"
+    (here / "slow.py").write_text(slow)
+    arguments = (VALUES, str(PROPERTIES / "test_gradients.py"), *QUICK, "--impl=slow.py", "-k", "exactly")
+    process = subprocess.Popen(command(*arguments), cwd=here, env=environment(here), stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (here / "reached").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(how)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == (2 if how == signal.SIGINT else -signal.SIGKILL), output
+    found = verdicts(here)
+    assert {operation for (_, _, operation), verdict in found.items() if verdict == "agrees"} >= {
+        "conv2d",
+        "max_pool2d",
+    }
+    assert not any(operation == "conv2d_backward" for _, _, operation in found)
+    (last,) = ledger.runs(here / "results")
+    assert last.exit_status == (2 if how == signal.SIGINT else None)
+    if how == signal.SIGINT:
+        assert "properties by implementations" in output
+        assert "Traceback" not in output
