@@ -106,8 +106,11 @@ class TorchAdapter:
     ) -> tuple[Array, Array, Array]:
         """Call the operator that autograd calls: dy (N, K, OH, OW) -> dx, dw, db, of the shapes of x, w and (K,).
 
-        It reads past the end of a dy of too few images. Autograd, its one caller, refuses that before; so does this.
+        It reads past the end of a dy of too few images, and takes a dilation of 0. The forward pass and autograd,
+        which come before it in torch, refuse both; so does this.
         """
+        if min(dilation) < 1:
+            raise ValueError(f"dilation {dilation}: at least 1 is accepted")
         if min(stride) > 0:
             lines = zip(x.shape[2:], w.shape[2:], stride, padding, dilation, strict=True)
             outputs = ((W + 2 * P - D * (F - 1) - 1) // S + 1 for W, F, S, P, D in lines)

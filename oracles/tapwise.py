@@ -114,7 +114,12 @@ def _avg_backward(case: Case, data: Given, name: str, arithmetic: Arithmetic) ->
     g, counts = case.geometry, _counts(case)
     dy = data["dy"].astype(np.float64) / counts
     form = arithmetic.sums(FORMATS[case.dtype])
-    bound = _Bound(rounding.gamma(g.overlap + 2, form.u), g.overlap + 2, 3 + g.overlap, exact=_shifts(counts))
+    bound = _Bound(
+        rounding.gamma(g.overlap + 2, form.u),
+        g.overlap + 2,
+        3 + g.overlap,
+        exact=_shifts(counts) and counts.min() == counts.max(),
+    )
     return bound.truth(case, name, _cells(dy, g), _cells(np.abs(dy), g), arithmetic)
 
 

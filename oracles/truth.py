@@ -291,7 +291,8 @@ def _avg_pool2d_backward(s: _Sums) -> tuple[Truth, ...]:
     def bound(form: Format) -> np.ndarray:
         return rounding.gamma(g.overlap + 2, form.u) * s.array(run(absolute(dy)), power, g.x_shape)[0]
 
-    return (s.output("dx", value, 1, None if s.exact and _shifts(counts) else bound, extra=g.overlap),)
+    same = len({count for row in counts for count in row}) == 1  # else sums need more bits than the budget has
+    return (s.output("dx", value, 1, None if s.exact and same and _shifts(counts) else bound, extra=g.overlap),)
 
 
 def _shifts(counts: list[list[int]]) -> bool:

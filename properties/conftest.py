@@ -56,15 +56,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     state = metafunc.config.stash[root.STATE]
     names = {spec: _short(spec, state.subjects) for spec in state.subjects}
     pairs = [
-        (operation, spec) for operation in law.operations for spec in state.subjects if _wanted(law, operation, state)
+        (operation, spec)
+        for operation in law.operations
+        for spec in state.subjects
+        if _wanted(law, operation, metafunc.config)
     ]
     ids = [f"{operation}-{names[spec]}" for operation, spec in pairs]
     metafunc.parametrize("subject", pairs, indirect=True, ids=ids, scope="session")
 
 
-def _wanted(law: Law, operation: str, state: root.State) -> bool:
-    case = state.case
-    return case is None or (case.operation == operation and law.details == {key for key, _ in case.details})
+def _wanted(law: Law, operation: str, config: pytest.Config) -> bool:
+    """Whether --case, if there is one, is for this property: named on the command line, or true of any case."""
+    case = config.stash[root.STATE].case
+    if case is None:
+        return True
+    named = law.any_case or law.details or any("::" in str(argument) for argument in config.args)
+    return bool(named) and case.operation == operation and law.details == {key for key, _ in case.details}
 
 
 def _short(spec: str, among: dict[str, Subject]) -> str:

@@ -58,7 +58,8 @@ class Examiner:
         self.options = frozenset(subject.declared.options)
         declared = subject.declared
         self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator)
-        self.formats = (declared.storage,) if declared.storage else declared.dtypes
+        formats = (declared.storage,) if declared.storage else declared.dtypes
+        self.formats = tuple(sorted(formats, key=("float32", "float64", "float16", "bfloat16").index))  # simplest first
         self.begin(float("inf"))
 
     def __repr__(self) -> str:
@@ -86,8 +87,8 @@ class Examiner:
         """Whether the operation takes what this declared option adds."""
         parameter = {"ceil_mode": "ceil_mode", "pool_dilation": "dilation"}.get(name)
         operation = operation or self.operation
-        if operation == "out_size":  # takes one number for both sides
-            return False
+        if operation == "out_size" or (name == "pool_dilation" and operation != "max_pool2d"):
+            return False  # out_size takes one number for both sides; only max pooling is dilated
         return name in self.options and (parameter is None or self.subject.takes(operation, parameter))
 
     # calls

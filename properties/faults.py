@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from oracles.case import CONVOLUTIONS, POOLING, Case
-from properties.examiner import Examiner
+from properties.examiner import Examiner, Unsupported
 
 Spoil = Callable[["Call"], str | None]
 
@@ -193,6 +193,8 @@ def out_size_faults(case: Case) -> dict[str, tuple[int, int, int, int, int]]:
 
 def spoiled(subject: Examiner, case: Case, name: str) -> tuple[Call, str | None]:
     """The call with its fault, and the fault in words; None where this case cannot have it."""
+    if name not in faults(case.operation):
+        raise Unsupported(f"fault={name} is none of {', '.join(faults(case.operation))}")
     arrays, parameters = subject.arguments(case)
     call = Call(case, list(arrays), dict(parameters))
     return call, faults(case.operation)[name](call)

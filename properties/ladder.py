@@ -22,6 +22,8 @@ WORK = 2_000_000  # multiply-adds of one call at most
 CELLS = 150_000  # elements of the image at most
 
 _RUNG = st.integers(0, len(RUNGS) - 1)
+STRIDES = (1, 2, 3, 8)
+_STRIDE = st.integers(0, len(STRIDES) - 1)
 _SMALL = st.integers(0, 2)
 _SEED = st.integers(0, 2**16 - 1)
 
@@ -36,10 +38,17 @@ def large_cases(draw: Callable[[Any], Any], recipes: tuple[str, ...] = ("wide", 
     large = {free[draw(st.integers(0, len(free) - 1))] for _ in range(1 + draw(st.integers(0, 1)))}
     dtype = examiner.formats[draw(st.integers(0, len(examiner.formats) - 1))]
     size = {letter: _size(draw, letter, letter in large, limits) for letter in LARGEST}
-    stride, padding = (1 + draw(_SMALL) for _ in "HW"), draw(st.integers(0, 1))
+    stride, padding = (STRIDES[draw(_STRIDE)] for _ in "HW"), draw(st.integers(0, 1))
+    square = bool(draw(st.integers(0, 1)))  # a large window is large in both directions, or in one
     axes = []
     for letter, step in zip("HW", stride, strict=True):
-        extent = min(size["F"], limits["F"][-1]) if "F" in limits else size["F"] if letter == "W" else min(size["F"], 3)
+        extent = (
+            min(size["F"], limits["F"][-1])
+            if "F" in limits
+            else size["F"]
+            if square or letter == "W"
+            else min(size["F"], 3)
+        )
         pad = min(padding, extent - 1)
         steps = limits.get("S", (step,))
         around = limits.get("P", (pad,))

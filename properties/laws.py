@@ -28,17 +28,23 @@ class Law:
     level: str
     operations: tuple[str, ...]
     details: frozenset[str]
+    any_case: bool  # whether it holds of every case of its operations, not only of those it draws
     one: Property  # a single case
     unshrunk: Callable[..., None]  # drawn cases, the first failure reported as it is
 
 
 def law(
-    level: str, operations: Sequence[str], cases: SearchStrategy[Case], *, details: Sequence[str] = ()
+    level: str,
+    operations: Sequence[str],
+    cases: SearchStrategy[Case],
+    *,
+    details: Sequence[str] = (),
+    any_case: bool = False,
 ) -> Callable[[Property], Callable[..., None]]:
     """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
 
     The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
-    it reads by `case.detail`.
+    it reads by `case.detail`. `any_case`: --case runs it though it was not named.
     """
     assert level in LEVELS, level
 
@@ -53,7 +59,8 @@ def law(
         drawn = given(case=cases)(examined)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
         title = (inspect.getdoc(function) or "").split("\n")[0]
-        drawn.law = Law(title, level, tuple(operations), frozenset(details), examined, quick)  # type: ignore[attr-defined]
+        found = Law(title, level, tuple(operations), frozenset(details), any_case, examined, quick)
+        drawn.law = found  # type: ignore[attr-defined]
         marked: Any = pytest.mark.usefixtures("subject")(getattr(pytest.mark, level)(drawn))
         return marked  # type: ignore[no-any-return]
 

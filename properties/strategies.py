@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from oracles.case import CONVOLUTIONS, POOLING, Case
 from oracles.geometry import Axis, Geometry
 from properties.examiner import Examiner, under_test
-from properties.faults import faults
 from properties.recipes import EXACT, possible, spelled
 
 Choices = Sequence[Any] | Callable[[str], Sequence[Any]]
@@ -67,11 +66,6 @@ def cases(
     with_bias = operation == "conv2d" and bias and extra
     include = not (operation.startswith("avg") and extra)
     return Case(operation, dtype, geometry, recipe, seed, with_bias, include, same, chosen)
-
-
-def fault_names(operation: str) -> list[str]:
-    """The names of what can be wrong with a call."""
-    return list(faults(operation))
 
 
 class _Drawing:

@@ -9,7 +9,7 @@ from properties.recipes import BOUNDED, EXACT, ORDERED
 from properties.strategies import cases
 
 
-@law("values", FORWARD, cases(EXACT))
+@law("values", FORWARD, cases(EXACT), any_case=True)
 def test_output_equals_the_definition_exactly(subject: Examiner, case: Case) -> None:
     """Every output is what the definition gives; on integers, to the last bit."""
     verdict = subject.judge(case, subject.run(case))

@@ -156,7 +156,7 @@ def headline(matrix: Matrix) -> str:
 
 def command(row: Row) -> str:
     """Return the line that runs a row's case again."""
-    where = "properties/" if row.case else shlex.quote(f"properties/{row.property}")
+    where = shlex.quote(f"properties/{row.property}")
     case = f" --case={shlex.quote(row.case)}" if row.case else ""
     return f"pytest {where} --impl={shlex.quote(row.implementation)}{case}"
 

@@ -135,7 +135,9 @@ def test_what_was_found_is_said_in_words(rows, found):
 
 
 def test_the_command_runs_the_case_again():
-    assert command(row(case="conv2d i5k3s2p1")) == "pytest properties/ --impl=mine.py --case='conv2d i5k3s2p1'"
+    assert command(row(case="conv2d i5k3s2p1")) == (
+        "pytest properties/test_shape.py::test_shape_is_the_count_of_windows --impl=mine.py --case='conv2d i5k3s2p1'"
+    )
     assert command(row(implementation="my file.py:f")) == (
         "pytest properties/test_shape.py::test_shape_is_the_count_of_windows --impl='my file.py:f'"
     )
