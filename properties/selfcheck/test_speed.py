@@ -30,7 +30,7 @@ SIX = (
     "fft",
     "torch-cpu",
     "examples/numpy_conv.py",
-    "examples/nhwc_conv.py:channels_last",
+    "examples/c_kernel/conv2d.py:kernel",
 )
 
 
