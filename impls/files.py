@@ -10,6 +10,7 @@ import pkgutil
 import runpy
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def from_file(spec: str, path: Path, name: str | None) -> tuple[object, tuple[st
     """
     if not path.is_file():
         raise SpecError(f"{spec}: {no_file(path)}")
-    with _importable(path.parent):
+    with _importable(path.parent), _warning():
         try:
             found = runpy.run_path(str(path))
         except (Exception, SystemExit) as error:
@@ -53,12 +54,20 @@ def from_file(spec: str, path: Path, name: str | None) -> tuple[object, tuple[st
     return namespace, (*script, f"implementation = {made}")
 
 
+@contextmanager
+def _warning() -> Iterator[None]:
+    """Warnings of a user's file stay warnings, also where pytest is told to make errors of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        yield
+
+
 def from_module(spec: str, module: str, name: str | None, directory: Path) -> tuple[object, tuple[str, ...]]:
     """Import a module, which may lie in `directory`, and return it or the object `name` in it, and a script.
 
     Raises SpecError where there is no such module or object, or where the module raises.
     """
-    with _importable(directory):
+    with _importable(directory), _warning():
         try:
             found = importlib.import_module(module)
         except (Exception, SystemExit) as error:

@@ -24,12 +24,17 @@ from oracles.rounding import Arithmetic
 from oracles.truth import Truth
 from oracles.verdict import MISTRUSTED, Verdict, judge, thin
 
+FEW = 4  # a property that was hardly looked at is worth more than one that was not
 SHRINKING = 10.0  # seconds spent on making a failure small
 RANDOM = ("narrow", "wide", "scaled", "gauss", "positive", "spread", "cancelling", "huge", "distinct", "ramp")
 
 
 class Unsupported(Exception):  # noqa: N818 - it is no error
     """The implementation says that it does not do this case; the reason is the message."""
+
+
+class Spent(BaseException):
+    """The property's share of the budget is spent, and nothing has failed."""
 
 
 class Raised(AssertionError):  # noqa: N818
@@ -68,20 +73,24 @@ class Examiner:
     def begin(self, seconds: float) -> None:
         """Forget what was counted, and start the clock: examples beyond these seconds are not reached."""
         self.tallies: dict[str, Tally] = {}
-        self.unreached = 0
         self.failure: tuple[Case, Verdict] | None = None
         self._failed: set[Case] = set()
+        self._spared = FEW if seconds > 0 else 0  # cases that are examined even when the time is up
         self._end = time.perf_counter() + seconds
 
     def late(self, case: Case) -> bool:
-        """Whether the time is up; after a failure, whether that for shrinking it is, unless this very case failed.
+        """Whether the time for shrinking a failure is up, unless this very case failed: what was found stays found.
 
-        So what was found stays found, and nothing looks flaky.
+        Raises Spent where nothing failed, the time is up, and a few cases were examined.
         """
         if time.perf_counter() < self._end or case in self._failed:
             return False
-        self.unreached += self.failure is None
-        return True
+        if self.failure is not None:
+            return True
+        self._spared -= 1
+        if self._spared >= 0:
+            return False
+        raise Spent
 
     def option(self, name: str, operation: str = "") -> bool:
         """Whether the operation takes what this declared option adds."""
@@ -107,7 +116,7 @@ class Examiner:
         """Around a call that must succeed: what it raises becomes a verdict, and Raised."""
         try:
             yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an implementation may call exit()
             verdict = self.hold(case, raised(error))
             raise Raised(verdict.message) from error
 
@@ -181,7 +190,7 @@ class Examiner:
             self.tallies.setdefault(case.dtype, Tally()).examples += 1
 
 
-def raised(error: Exception) -> Verdict:
+def raised(error: BaseException) -> Verdict:
     """The verdict on an exception where a result is due; a ValueError is a refusal."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     where = f"\n  at     {frames[-1].filename}:{frames[-1].lineno}  {frames[-1].line}" if frames else ""

@@ -18,10 +18,10 @@ from properties.recipes import EXACT, possible, spelled
 
 Choices = Sequence[Any] | Callable[[str], Sequence[Any]]
 
-EXTENTS = (1, 2, 3, 4, 5, 7)
-STRIDES = (1, 2, 3, 4, 5)
-PADDINGS = (0, 1, 2, 3, 5)
-DILATIONS = (1, 2, 3)
+EXTENTS = (1, 2, 3, 4, 5, 6, 7)
+STRIDES = (1, 2, 3, 4, 5, 8)
+PADDINGS = (0, 1, 2, 3, 4, 5)
+DILATIONS = (1, 2, 3, 4, 6)
 MARGINS = range(10)  # cells beyond the least image that holds a window
 FEW = (1, 2, 3)
 BATCHES = (2, 3, 2, 3, 0)  # an empty batch shows only that it is allowed

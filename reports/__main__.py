@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         run, rows = ledger.read(options.results, options.run)
         if options.markdown:  # first, since it needs no library
             options.markdown.parent.mkdir(parents=True, exist_ok=True)
-            options.markdown.write_text(as_markdown(matrix(rows)), encoding="utf-8")
+            options.markdown.write_text(as_markdown(matrix(rows), cut_off=run.finished is None), encoding="utf-8")
             print(options.markdown)
         if options.export:
             ledger.write_export(run, rows, options.export)

@@ -190,9 +190,11 @@ def as_text(matrix: Matrix, width: int = 100, encoding: str | None = None, color
     return _ascii(text) if plain else text
 
 
-def as_markdown(matrix: Matrix, most: int = 20) -> str:
-    """Draw the matrix for a CI job's summary, with at most so many failures in full."""
+def as_markdown(matrix: Matrix, most: int = 20, *, cut_off: bool = False) -> str:
+    """Draw the matrix for a CI job's summary, with at most so many failures in full; `cut_off`: the run did not end."""
     lines = [f"## {_markdown(headline(matrix))}", ""]
+    if cut_off:
+        lines += ["**This run was cut off: what was not reached then is missing here.**", ""]
     if not matrix.rows:
         return "\n".join(lines)
     lines += [_table_row(["property", *matrix.implementations]), "|---" * (1 + len(matrix.implementations)) + "|"]
@@ -207,7 +209,7 @@ def as_markdown(matrix: Matrix, most: int = 20) -> str:
         lines += ["", "### What fails"]
     for row in matrix.failures[:most]:
         what = _markdown(f"{row.implementation} {row.operation} {row.dtype}: {row.verdict}. {row.title}")
-        lines += ["", what, "", *_fenced(f"{row.message or row.reason}\n\n{command(row)}".strip())]
+        lines += ["", what, "", *_fenced((row.message or f"{row.reason}\n\n{command(row)}").strip())]
     if len(matrix.failures) > most:
         lines += ["", f"and {len(matrix.failures) - most} more."]
     for verdict in ("expected", "not reached", "unsupported"):
