@@ -151,8 +151,8 @@ class Examiner:
         """The verdict on a result of `run`, counted; held against the case's truth unless another is given."""
         if expected is None:
             expected = truths.truth(case, self.arithmetic)
-        verdict = judge(expected, result)
-        if verdict.agrees and case.geometry.N and case.recipe.split(":")[0] in RANDOM and thin(expected):
+        verdict, cells = judge(expected, result), math.prod(case.geometry.y_shape)
+        if verdict.agrees and case.geometry.N and case.recipe.split(":")[0] in RANDOM and thin(expected, cells):
             verdict = Verdict(MISTRUSTED, "", verdict.ratio, verdict.elements)
         return self.hold(case, verdict)
 
