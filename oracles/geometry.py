@@ -75,7 +75,7 @@ class Axis:
     def taps(self, o: int) -> tuple[tuple[int, int], ...]:
         """The taps (f, i) of window `o` that lie inside the image; the others are padding."""
         start = self.starts[o]
-        pairs = ((f, start + f * self.dilation) for f in range(self.extent))
+        pairs = zip(range(self.extent), range(start, start + self.reach, self.dilation), strict=True)
         return tuple((f, i) for f, i in pairs if 0 <= i < self.size)
 
     @cached_property

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from oracles import conv, pool, rounding
-from oracles.case import Case
+from oracles.case import CONVOLUTIONS, Case
 from oracles.conv import Nested
 from oracles.data import arrays, exponents, recipe
 from oracles.exact import floats, integers
@@ -39,17 +39,50 @@ class Truth:
     signed: bool = False
     also: Mapping[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
 
+    @cached_property
+    def answer(self) -> np.ndarray:
+        """The exact value rounded once into the format, in the dtype that results have."""
+        return self.form.rounded(self.value)
+
 
 @lru_cache(maxsize=4096)
 def truth(case: Case, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
     """The outputs of a case on its own data, in the order in which the operation returns them."""
+    if _rounds_to_integers(case, arithmetic):
+        return _to_integers(case, truth(case), arithmetic)
     return judged(case, _inputs(case, 0), arithmetic)
 
 
 def judged(case: Case, data: Arrays, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
     """The outputs of a case on the data given."""
-    ledger = _Sums(case, data, arithmetic)
-    return _RULES[case.operation](ledger)
+    found = _RULES[case.operation](_Sums(case, data, arithmetic))
+    return _to_integers(case, found, arithmetic) if _rounds_to_integers(case, arithmetic) else found
+
+
+def _rounds_to_integers(case: Case, arithmetic: Arithmetic) -> bool:
+    """Whether integers go through a transform, and are exact only once the result is rounded to integers again."""
+    return arithmetic.transforms and case.operation in CONVOLUTIONS and recipe(case).kind != "bounded"
+
+
+def _to_integers(case: Case, exact: tuple[Truth, ...], arithmetic: Arithmetic) -> tuple[Truth, ...]:
+    """The exact outputs, each with the bound within which a transform's result rounds to the right integer."""
+    form, terms, powers = FORMATS[case.dtype], _terms(case.geometry), exponents(case)
+    found = []
+    for each in exact:
+        unit = math.ldexp(1.0, sum(powers[name] for name in _OPERANDS[each.name]))  # what it is a multiple of
+        inner = np.full(each.value.shape, 0.499999 * unit)
+        bound = rounding.stored(each.value, inner, form, arithmetic.sums(form)) + (terms[each.name] + 2) * form.h
+        found.append(replace(each, bound=bound))
+    return tuple(found)
+
+
+def _terms(g: Geometry) -> dict[str, int]:
+    """How many products are summed for one element of each output of a convolution."""
+    outputs = g.N * g.vertical.out * g.horizontal.out
+    return {"y": g.terms, "dx": g.window * max(1, g.K // g.G), "dw": outputs, "db": outputs}
+
+
+_OPERANDS = {"y": ("x", "w"), "dx": ("w", "dy"), "dw": ("x", "dy"), "db": ("dy",)}
 
 
 class _Sums:
@@ -129,9 +162,7 @@ def _conv2d_backward(s: _Sums) -> tuple[Truth, ...]:
     g = s.g
     x, w, dy = s.numbers("x"), s.numbers("w"), s.numbers("dy")
     dx, dw, db = conv.conv2d_backward(x, w, dy, g)
-    outputs = g.N * g.vertical.out * g.horizontal.out
-    terms = {"dx": g.window * max(1, g.K // g.G), "dw": outputs, "db": outputs}
-    shapes = {"dx": g.x_shape, "dw": g.w_shape, "db": (g.K,)}
+    terms, shapes = _terms(g), {"dx": g.x_shape, "dw": g.w_shape, "db": (g.K,)}
     power = {key: s.powers.get(key, 0) for key in ("x", "w", "dy")}
     powers = {"dx": power["w"] + power["dy"], "dw": power["x"] + power["dy"], "db": power["dy"]}
     found: list[Nested] = []  # the three magnitudes come out of one run of the loops
@@ -160,13 +191,6 @@ class _Roles:
 
     def __init__(self, s: _Sums, output: str) -> None:
         self.s, self.output = s, output
-
-    @property
-    def unit(self) -> float:
-        """What exact results are multiples of."""
-        powers = exponents(self.s.case)
-        operands = {"y": "x w", "dx": "w dy", "dw": "x dy", "db": "dy"}[self.output].split()
-        return math.ldexp(1.0, sum(powers[name] for name in operands))
 
     def norms(self) -> np.ndarray:
         """The product of the Euclidean norms of all that one output of a transform is made of."""
@@ -198,9 +222,7 @@ def _products(
     """The bound of a sum of n products in the arithmetic declared; None where the answer is the exact one."""
     arithmetic = s.arithmetic
     if s.exact:
-        if not arithmetic.transforms:
-            return None
-        return lambda form: np.full(magnitude().shape, roles.unit * 0.499999)  # rounds to the right integer
+        return None
 
     def bound(form: Format) -> np.ndarray:
         total = magnitude()

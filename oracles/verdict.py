@@ -107,9 +107,11 @@ def _form(message: str) -> Verdict:
 def _compare(truth: Truth, output: np.ndarray) -> Verdict:
     if truth.value.dtype.kind == "i":
         return _integers(truth, output)
+    if truth.bound is None and not truth.signed and bool((output == truth.answer).all()):
+        return Verdict(elements=output.size if truth.owed is None else int(truth.owed.sum()))  # as nearly always
     got = output.astype(np.float64)
     if truth.bound is None:
-        want = truth.form.rounded(truth.value).astype(np.float64)
+        want = truth.answer.astype(np.float64)
         return _elements(truth.name, got, want, None, truth.owed, signed=truth.signed)
     return _elements(truth.name, got, truth.value, truth.bound, truth.owed, rest=truth.rest)
 
