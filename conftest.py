@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import platform
 import shlex
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,12 @@ settings.register_profile(
     report_multiple_bugs=False,
     database=DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples"),
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
-    suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
+    suppress_health_check=(
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+        HealthCheck.filter_too_much,  # a case that is declared unsupported is drawn anew, and counted
+    ),
 )
 settings.register_profile("quick", settings.get_profile("poolproof"), max_examples=25)
 settings.register_profile("thorough", settings.get_profile("poolproof"), max_examples=2000)
@@ -247,9 +254,23 @@ _CONTROLLER: dict[str, pytest.Config] = {}
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember whose reports are logged: the hook that logs them is not told."""
+    """Remember whose reports are logged: the hook that logs them is not told. Let no Ctrl-C be lost."""
     if not hasattr(session.config, "workerinput"):
         _CONTROLLER["config"] = session.config
+    _raise_interrupts_again()
+
+
+def _raise_interrupts_again() -> None:
+    """Ctrl-C may land where Python can only report it, such as Hypothesis' callback of the garbage collector."""
+    report = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()  # once the callback has returned
+        else:
+            report(unraisable)
+
+    sys.unraisablehook = hook
 
 
 @pytest.hookimpl(trylast=True)

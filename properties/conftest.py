@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis.errors import Flaky, Unsatisfiable
 
 import conftest as root
 from impls.subject import Subject
@@ -22,7 +25,7 @@ UNSHRUNK = pytest.StashKey[bool]()
 
 
 class Budget:
-    """Seconds left to each implementation, and the properties still to come."""
+    """Seconds left to each implementation, and the properties still to come, of this process."""
 
     def __init__(self, seconds: float, waiting: dict[str, int]) -> None:
         self.total = seconds
@@ -94,7 +97,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if isinstance(item, pytest.Function) and hasattr(item.function, "law"):
             pair = item.callspec.params["subject"]
             if isinstance(pair, tuple):
-                waiting[pair[1]] += 1
+                operation, spec = pair
+                waiting[spec] += config.stash[root.STATE].subjects[spec].offers(operation)
             else:
                 idle.append(item)
     items.sort(key=_rank)
@@ -103,7 +107,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in idle]
         if not items and not hasattr(config, "workerinput"):
             raise pytest.UsageError(f"--case: none of the {len(idle)} properties collected is about such a case")
-    config.stash[BUDGET] = Budget(config.option.budget, waiting)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))  # they share the work, and the time for it
+    config.stash[BUDGET] = Budget(config.option.budget / workers, {k: -(-n // workers) for k, n in waiting.items()})
 
 
 # What is cheap and catches most comes first: a run that stops at the first failure, or runs out of time, has done it.
@@ -137,10 +142,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     budget, spec = config.stash[BUDGET], examiner.subject.spec
     pyfuncitem.stash[EXAMINER] = examiner
     examiner.begin(budget.share(spec))
+    if not examiner.subject.offers(examiner.operation):
+        pytest.skip(f"{spec} offers no {examiner.operation}")
     started = time.perf_counter()
     try:
-        if not examiner.subject.offers(examiner.operation):
-            pytest.skip(f"{spec} offers no {examiner.operation}")
         case = config.stash[root.STATE].case
         if case is not None and (reason := _declined(examiner, case)):
             examiner.tallies[case.dtype] = Tally(unsupported={reason: 1})
@@ -155,6 +160,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     except Spent:
         if not examiner.tallies:
             pytest.skip(f"not reached: the budget of {spec} was spent")
+    except Unsatisfiable:  # Hypothesis' word for it that no case was answered
+        pytest.skip(f"{spec}: every case is declared unsupported")
     finally:
         budget.spend(spec, time.perf_counter() - started)
         if examiner.failure is not None:
@@ -200,23 +207,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call" and EXAMINER in item.stash:
         assert isinstance(item, pytest.Function)
         examiner, law = item.stash[EXAMINER], item.function.law
-        found = _rows(item, examiner, law, call.duration)
+        found = _rows(item, examiner, law, call)
         if report.failed and examiner.failure is not None and not _suites_own(call):
-            report.longrepr = found[0]["message"]
+            report.longrepr = _brief(found[0]["message"]) if UNSHRUNK in item.stash else found[0]["message"]
         elif report.failed and (complaint := _senseless_supports(examiner, call)):
             report.longrepr = complaint
             found = [row | {"verdict": "raised", "message": complaint} for row in found[:1]]
-        elif report.failed:  # the suite's own fault, or one that did not happen again
-            found = [row | {"verdict": "raised", "message": report.longreprtext} for row in found[:1]]
+        elif report.failed:
+            reason = f"a fault of Poolproof, not of {examiner.subject.spec}: {call.excinfo.exconly()}"
+            report.sections.insert(0, ("whose fault", reason))
+            found = [row | {"verdict": "not reached", "reason": reason} for row in found[:1]]
         report.poolproof_rows = found
     return report  # type: ignore[return-value]
 
 
 def _suites_own(call: pytest.CallInfo[None]) -> bool:
     """Whether an exception is neither an assertion nor Hypothesis' word that a failure came and went."""
-    from hypothesis.errors import Flaky
-
     return call.excinfo is not None and not isinstance(call.excinfo.value, (AssertionError, Flaky))
+
+
+def _brief(message: str) -> str:
+    """A later failure of an operation, as far as the case's line: the first one has the rest."""
+    return message.partition("\n\npin it above the property:")[0]
 
 
 def _senseless_supports(examiner: Examiner, call: pytest.CallInfo[None]) -> str:
@@ -231,13 +243,13 @@ def _senseless_supports(examiner: Examiner, call: pytest.CallInfo[None]) -> str:
     return told + ("" if within[0] == len(frames) - 1 else f"\n  at     {last.filename}:{last.lineno}  {last.line}")
 
 
-def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -> list[dict[str, Any]]:
+def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.CallInfo[None]) -> list[dict[str, Any]]:
     """One row for each format, the one that failed first."""
     from reports.ledger import Row
 
     name = f"{item.path.name}::{item.originalname}"
     common = {"property": name, "title": law.title, "level": law.level, "operation": examiner.operation}
-    common |= {"implementation": examiner.subject.spec, "seconds": seconds}
+    common |= {"implementation": examiner.subject.spec, "seconds": call.duration}
     if not examiner.subject.offers(examiner.operation):
         reason = f"offers no {examiner.operation}"
         return [Row(**common, dtype="", verdict="unsupported", reason=reason).to_json()]
@@ -250,7 +262,9 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, seconds: float) -
         }  # fmt: skip
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure
-            text = messages.told(examiner, _where(item), law, case, verdict, shrunk=UNSHRUNK not in item.stash)
+            shrunk = UNSHRUNK not in item.stash
+            repeats = call.excinfo is None or not isinstance(call.excinfo.value, Flaky)
+            text = messages.told(examiner, _where(item), law, case, verdict, shrunk=shrunk, repeats=repeats)
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
             rows.insert(0, row.to_json())
         else:
@@ -276,7 +290,7 @@ def _summed(tally: Tally, examiner: Examiner) -> tuple[str, str]:
     tallies = examiner.tallies.values()
     declined = sum(sum(each.unsupported.values()) for each in tallies)
     examples, mistrusted = (sum(getattr(each, name) for each in tallies) for name in ("examples", "mistrusted"))
-    if declined > examples:
+    if declined - examples > 3 * math.sqrt(declined + examples):  # more than half of what is drawn, beyond chance
         return "mistrusted", f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
     if 2 * mistrusted > examples:
         return "mistrusted", f"in {mistrusted} of {examples} cases the true outputs are nearly all zero"

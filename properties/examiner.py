@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +61,7 @@ class Examiner:
     def __init__(self, subject: Subject, operation: str) -> None:
         self.subject, self.operation = subject, operation
         self.options = frozenset(subject.declared.options)
+        self._taken: dict[str, frozenset[str]] = {}  # of these, what an operation has a parameter for
         declared = subject.declared
         self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator)
         formats = (declared.storage,) if declared.storage else declared.dtypes
@@ -135,7 +136,9 @@ class Examiner:
 
     def parameters(self, case: Case) -> dict[str, Any]:
         """The keyword arguments, as this implementation's options spell them."""
-        return case.parameters(frozenset(name for name in self.options if self.option(name, case.operation)))
+        if case.operation not in self._taken:
+            self._taken[case.operation] = frozenset(name for name in self.options if self.option(name, case.operation))
+        return case.parameters(self._taken[case.operation])
 
     def require(self, operation: str, case: Case, parameters: dict[str, Any]) -> None:
         """Raise Unsupported where the implementation does not offer this operation with these parameters."""
@@ -162,6 +165,7 @@ class Examiner:
         if not verdict.agrees:
             if self.failure is None:
                 self._end = time.perf_counter() + SHRINKING
+                tally.examples += 1
             self._failed.add(case)
             self.failure = case, verdict
         elif self.failure is None:  # while a failure is shrunk, nothing is counted
@@ -176,18 +180,18 @@ class Examiner:
             return np.rint(result)
         return result
 
-    @contextlib.contextmanager
-    def example(self, case: Case) -> Iterator[None]:
-        """Around each example: count it, and turn what the implementation raises into a verdict."""
+    def examine(self, law: Callable[[Examiner, Case], None], case: Case) -> bool:
+        """Run a property on a case and count the case. False where the implementation says that it is unsupported."""
         try:
-            yield
+            law(self, case)
         except Unsupported as reason:
             if self.failure is None:
                 reasons = self.tallies.setdefault(case.dtype, Tally()).unsupported
                 reasons[str(reason)] = reasons.get(str(reason), 0) + 1
-            return
+            return False
         if self.failure is None:
             self.tallies.setdefault(case.dtype, Tally()).examples += 1
+        return True
 
 
 def raised(error: BaseException) -> Verdict:

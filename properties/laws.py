@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, reject, settings
 from hypothesis.strategies import SearchStrategy
 
 from oracles.case import Case
@@ -29,7 +29,8 @@ class Law:
     operations: tuple[str, ...]
     details: frozenset[str]
     any_case: bool  # whether it holds of every case of its operations, not only of those it draws
-    one: Property  # a single case
+    cases: SearchStrategy[Case]  # what it draws from
+    one: Callable[[Examiner, Case], bool]  # a single case; False where it is declared unsupported
     unshrunk: Callable[..., None]  # drawn cases, the first failure reported as it is
 
 
@@ -49,17 +50,20 @@ def law(
     assert level in LEVELS, level
 
     def decorate(function: Property) -> Callable[..., None]:
+        def one(subject: Examiner, case: Case) -> bool:
+            if case.operation != subject.operation or subject.late(case):
+                return True  # an @example may be of another operation
+            return subject.examine(function, case)
+
         @functools.wraps(function)
         def examined(subject: Examiner, case: Case) -> None:
-            if case.operation != subject.operation or subject.late(case):
-                return  # an @example may be of another operation
-            with subject.example(case):
-                function(subject, case)
+            if not one(subject, case):
+                reject()  # so that another case is drawn in its place
 
         drawn = given(case=cases)(examined)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
         title = (inspect.getdoc(function) or "").split("\n")[0]
-        found = Law(title, level, tuple(operations), frozenset(details), any_case, examined, quick)
+        found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, one, quick)
         drawn.law = found  # type: ignore[attr-defined]
         marked: Any = pytest.mark.usefixtures("subject")(getattr(pytest.mark, level)(drawn))
         return marked  # type: ignore[no-any-return]

@@ -24,8 +24,20 @@ PASTED = 400  # elements of all arrays together that a script spells out
 WIDTH = 110
 
 
-def told(examiner: Examiner, node: str, law: Law, case: Case, verdict: Verdict, *, shrunk: bool = True) -> str:
-    """The whole message of a failed property; `node` is what pytest takes for it."""
+def told(
+    examiner: Examiner,
+    node: str,
+    law: Law,
+    case: Case,
+    verdict: Verdict,
+    *,
+    shrunk: bool = True,
+    repeats: bool = True,
+) -> str:
+    """The whole message of a failed property; `node` is what pytest takes for it.
+
+    `shrunk`: it was made as small as it would go. `repeats`: the case failed again when Hypothesis tried it again.
+    """
     spec = examiner.subject.spec
     again = f"pytest {shlex.quote(node)} --impl={shlex.quote(spec)}"
     lines = [
@@ -38,6 +50,8 @@ def told(examiner: Examiner, node: str, law: Law, case: Case, verdict: Verdict, 
     ]
     if not shrunk:
         lines += [f"not made smaller, as {case.operation} had failed before; alone it would be:", f"  {again}"]
+    if not repeats:
+        lines += ["it did not fail when it was tried again: what is returned varies, or depends on earlier calls"]
     lines += ["", "run this case again:", f"  {again} --case={shlex.quote(str(case))}"]
     lines += ["", "pin it above the property:", f'  @example(case=Case.parse("{case}"))']
     lines += ["", "see it alone:", textwrap.indent("\n".join(script(examiner, case, verdict)), "  ")]

@@ -39,10 +39,9 @@ def examine(
     def examined(case: Case) -> None:
         law.one(examiner, case)
 
-    strategy = property_.hypothesis._given_kwargs["case"]  # type: ignore[attr-defined]
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     chosen = settings(max_examples=examples, database=None, phases=phases, deadline=None)
-    run: Any = chosen(given(case=strategy)(examined))
+    run: Any = chosen(given(case=law.cases)(examined))
     try:
         seeded(seed)(run)()
     except (AssertionError, Flaky):  # what depends on earlier calls or on threads may come and go

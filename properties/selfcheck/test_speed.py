@@ -49,10 +49,13 @@ def test_examples_of_one_implementation(benchmark: Any) -> None:
     subject = examiner("im2col")
     set_under_test(subject)
 
+    def examined(case: Case) -> None:
+        property_of_values.law.one(subject, case)
+
     def examples() -> None:
         subject.begin(float("inf"))
         truth.cache_clear()
-        run(lambda case: property_of_values.law.one(subject, case))
+        run(examined)
 
     benchmark.pedantic(examples, rounds=3, warmup_rounds=1)
     assert subject.tallies["float32"].examples >= EXAMPLES

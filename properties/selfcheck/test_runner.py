@@ -1,0 +1,95 @@
+"""What the runner does with its own faults, with Ctrl-C, with results that come and go, and with later failures."""
+
+from __future__ import annotations
+
+import pytest
+
+from properties.selfcheck.test_command_line import QUICK, VALUES, run
+from reports import ledger
+
+EXACTLY = f"{VALUES}::test_output_equals_the_definition_exactly"
+FILES = {
+    "counts.py": """
+from impls import im2col
+calls = 0
+def conv2d(x, w, b, **p):
+    global calls
+    calls += 1
+    return im2col.conv2d(x, w, b, **p) + (30 <= calls < 33)  # one of which has an image
+""",
+    "flipped.py": """
+from impls import im2col
+def conv2d(x, w, b, **p): return im2col.conv2d(x, w[:, :, ::-1, ::-1], b, **p)
+""",
+    "interrupted.py": """
+import gc
+from impls import im2col
+calls = 0
+def once(phase, info):
+    gc.callbacks.remove(once)
+    raise KeyboardInterrupt
+def conv2d(x, w, b, **p):
+    global calls
+    calls += 1
+    if calls == 150:  # in the second property
+        gc.callbacks.append(once)
+        gc.collect()
+    return im2col.conv2d(x, w, b, **p)
+""",
+    "never_even.py": """
+from impls import im2col
+def conv2d(x, w, b, **p): return im2col.conv2d(x, w, b, **p)
+def supports(operation, **p): return None if p["stride"][0] % 2 else "even strides are to come"
+""",
+    "broken.py": """
+def pytest_collection_finish(session):
+    import properties.examiner
+    def judge(expected, result): return {}["no such key"]
+    properties.examiner.judge = judge
+""",
+}
+
+
+@pytest.fixture
+def here(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_fault_of_ours_is_not_charged_to_the_implementation(here):
+    done = run(here, EXACTLY, "--impl=im2col", "-k", "conv2d", "-p", "broken", *QUICK)
+    assert done.returncode == 1
+    assert "a fault of Poolproof, not of im2col: KeyError: 'no such key'" in done.stdout
+    assert "im2col differs" not in done.stdout
+    (row,) = ledger.rows(here / "results")
+    assert (row.verdict, row.message) == ("not reached", "")
+
+
+def test_what_does_not_happen_again_is_said_to_come_and_go(here):
+    done = run(here, EXACTLY, "--impl=counts.py", *QUICK)
+    assert done.returncode == 1
+    assert "counts.py: conv2d differs" in done.stdout
+    assert "what is returned varies, or depends on earlier calls" in done.stdout
+
+
+def test_an_interrupt_that_python_cannot_raise_ends_the_run(here):
+    done = run(here, VALUES, "--impl=interrupted.py", *QUICK)
+    assert done.returncode == 2, done.stdout
+    assert "KeyboardInterrupt" in done.stdout
+    assert [row.verdict for row in ledger.rows(here / "results") if row.examples] == ["agrees", "agrees"]
+
+
+def test_a_hundred_cases_are_examined_beside_those_that_are_declined(here):
+    done = run(here, EXACTLY, "--impl=never_even.py", *QUICK)
+    assert done.returncode == 0, done.stdout
+    rows = [row for row in ledger.rows(here / "results") if row.examples]
+    assert sum(row.examples for row in rows) == 100
+    assert 60 < sum(row.unsupported for row in rows) < 140
+
+
+def test_a_later_failure_of_an_operation_is_told_in_brief(here):
+    done = run(here, VALUES, "--impl=flipped.py", *QUICK)
+    assert done.stdout.count("flipped.py: conv2d differs") == 2
+    assert done.stdout.count("not made smaller, as conv2d had failed before") == 1
+    assert done.stdout.count("see it alone:") == 1
