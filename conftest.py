@@ -311,11 +311,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _listing(entries: list[Any]) -> str:
+    names = {name: (summary, entry) for entry in entries for name, summary in entry.names.items()}
+    width = max(map(len, names)) + 2
     lines = []
-    for entry in entries:
-        lines.append(f"{entry.name:<16} {entry.summary}")
-        lines += [f"{entry.name}+{variant}" for variant in entry.variants]
+    for name, (summary, entry) in names.items():
+        lines.append(f"{name:<{width}}{summary}")
         if entry.missing:
             remedy = f"; {entry.install}" if entry.install else ""
-            lines.append(f"{'':<16} not here: {entry.missing}{remedy}")
+            lines.append(f"{'':<{width}}missing: {entry.missing}{remedy}")
     return "\n".join(lines) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -16,6 +15,7 @@ import numpy as np
 
 from impls import arguments
 from impls.contract import OPERATIONS, Array, Contract, Declarations, Pair
+from impls.spelling import meant
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +76,9 @@ def from_torch(*, device: str = "cpu", gradients: bool = True, **operations: Fun
         return gradient(operations["l2_pool2d"](image, size, **parameters), dy, image)[0]
 
     def refusing(function: Function) -> Function:
-        @wraps(function)
+        theirs = operations[function.__name__.removesuffix("_backward")]
+
+        @wraps(theirs)  # what is asked about the operation, its parameters and its place, is theirs to tell
         def call(*arrays: Any, **parameters: Any) -> Any:
             try:
                 return function(*arrays, **parameters)
@@ -206,6 +208,4 @@ def _only(operations: dict[str, Function], accepted: Sequence[str]) -> None:
     """Refuse, by ValueError, operations that a bridge does not know."""
     for operation in operations:
         if operation not in accepted:
-            near = difflib.get_close_matches(operation, accepted, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"{operation}{hint}: accepted is one of {', '.join(accepted)}")
+            raise ValueError(f"{operation}{meant(operation, accepted)}: accepted is one of {', '.join(accepted)}")

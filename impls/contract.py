@@ -7,7 +7,6 @@ attributes of `Declarations`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from impls.spelling import meant
 
 Array = NDArray[Any]
 Pair = tuple[int, int] | list[int]  # (vertical, horizontal)
@@ -234,8 +235,7 @@ def _string(attribute: str) -> Callable[[object], str]:
 def _one_of(attribute: str, accepted: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in accepted:
-            near = difflib.get_close_matches(str(value), accepted, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = meant(str(value), accepted, repr)
             raise ValueError(f"{attribute} = {value!r}: accepted is one of {', '.join(map(repr, accepted))}{hint}")
         return value
 
@@ -246,19 +246,21 @@ def _several_of(attribute: str, accepted: tuple[str, ...]) -> Callable[[object],
     one = _one_of(attribute, accepted)
 
     def read(value: object) -> tuple[str, ...]:
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise ValueError(f"{attribute} = {value!r}: accepted is a list with some of {', '.join(accepted)}")
-        given = {one(item) for item in value}
+        given = {one(item) for item in _listed(attribute, value, accepted)}
         return tuple(name for name in accepted if name in given)
 
     return read
 
 
-def _dtypes(value: object) -> tuple[str, ...]:
+def _listed(attribute: str, value: object, accepted: tuple[str, ...]) -> Iterable[Any]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"dtypes = {value!r}: accepted is a list with some of {', '.join(_DTYPES)}")
+        raise ValueError(f"{attribute} = {value!r}: accepted is a list with some of {', '.join(accepted)}")
+    return value
+
+
+def _dtypes(value: object) -> tuple[str, ...]:
     names = []
-    for item in value:
+    for item in _listed("dtypes", value, _DTYPES):
         try:
             names.append(item if isinstance(item, str) else np.dtype(item).name)
         except TypeError:
@@ -290,11 +292,8 @@ def _limits(value: object) -> dict[str, tuple[int, ...]]:
     limits = {}
     for letter, allowed in value.items():
         _one_of("a letter of limits", tuple(_LEAST))(letter)
-        allowed = [allowed] if isinstance(allowed, int) else allowed
         least = _LEAST[letter]
-        if isinstance(allowed, str) or not isinstance(allowed, Iterable):
-            raise ValueError(f"limits[{letter!r}] = {allowed!r}: accepted is a list of integers")
-        values = tuple(allowed)
+        values = tuple(allowed) if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
         if not values or any(type(v) is not int or v < least for v in values):
             raise ValueError(f"limits[{letter!r}] = {allowed!r}: accepted is a list of integers from {least} up")
         limits[letter] = tuple(sorted(set(values)))

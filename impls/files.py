@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import pkgutil
+import re
 import runpy
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+from impls import places
 from impls.contract import OPERATIONS
+from impls.spelling import meant
 from impls.subject import functions
 
 CLONE = Path(__file__).resolve().parents[1]
 HOW_TO_RUN = "# of Poolproof: run at the root of its clone, PYTHONPATH=. python script.py"
+FILE = re.compile(r"(.+\.py)(?::(.*))?")  # file.py[:object]
+
+_MOST, _WIDEST = 3, 300  # lines shown of what an error says, and characters of each
 
 
 class SpecError(ValueError):
@@ -38,14 +42,14 @@ def from_file(spec: str, path: Path, name: str | None) -> tuple[object, tuple[st
         try:
             found = runpy.run_path(str(path))
         except (Exception, SystemExit) as error:
-            raise _failed(spec, "fails to import", error, path.parent) from error
+            raise failed(spec, "fails to import", error, str(path)) from error
     beside, ours = _imports(path)
     run = f"runpy.run_path({str(path)!r})"
     namespace: object
     if name is None:
         namespace, made = SimpleNamespace(**found), f"types.SimpleNamespace(**{run})"
     else:
-        namespace, form = _object(spec, found, name, path.parent)
+        namespace, form = _object(spec, found, name)
         made = form.format(f"{run}[{name!r}]")
     modules = ["runpy", *(["sys"] if beside else []), *(["types"] if "SimpleNamespace(" in made else [])]
     script = [f"import {', '.join(modules)}" + (f"  {HOW_TO_RUN}" if ours else "")]
@@ -72,14 +76,14 @@ def from_module(spec: str, module: str, name: str | None, directory: Path) -> tu
             found = importlib.import_module(module)
         except (Exception, SystemExit) as error:
             if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-                raise SpecError(f"{spec}: {_no_module(module, directory)}") from error
-            raise _failed(spec, "fails to import", error, directory) from error
+                raise SpecError(f"{spec}: {_no_module(module, str(error.name), directory)}") from error
+            raise failed(spec, "fails to import", error) from error
     script = []
     if Path(found.__file__ or "/").is_relative_to(directory) and "site-packages" not in str(found.__file__):
         script = ["import sys", f"sys.path.insert(0, {str(directory)!r})"]
     if name is None:
         return found, (*script, f"import {module} as implementation")
-    namespace, form = _object(spec, vars(found), name, directory)
+    namespace, form = _object(spec, vars(found), name)
     if form == "{}":
         return namespace, (*script, f"from {module} import {name} as implementation")
     return namespace, (
@@ -91,109 +95,130 @@ def from_module(spec: str, module: str, name: str | None, directory: Path) -> tu
 
 
 def no_file(path: Path) -> str:
-    """Say that there is no such file, and which one may have been meant."""
+    """Say that there is no such file, or none of Python's, and which one may have been meant."""
     if path.is_dir():
         return f"{path} is a folder; accepted is a file in it, file.py[:object]"
-    near = difflib.get_close_matches(path.name, [file.name for file in sorted(path.parent.glob("*.py"))], n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    if path.is_file():
+        return f"{path} is no .py file; accepted is file.py[:object]"
+    hint = meant(path.name, (file.name for file in sorted(path.parent.glob("*.py"))))
     place = path.parent if path.parent.is_dir() else f"{path.parent}, which does not exist"
     return f"there is no file {path.name} in {place}{hint}"
 
 
 def better_object(spec: str, namespace: object) -> str:
     """Say what may have been meant by a namespace that offers no operation, or ""."""
+    holder, name = _parted(spec)
+    if inspect.isroutine(namespace):
+        wanted = holder if name in OPERATIONS else f"{holder}, and give it the name of an operation"
+        return f"{name} is a function: name what holds it, {wanted}"
     try:
         if functions(namespace):
             return ""
-    except ValueError:
+    except Exception:  # an object may raise whatever it likes when its attributes are read
         return ""
-    if inspect.isroutine(namespace):
-        return f"{spec.rpartition(':')[2]} is a function: name what holds it, {spec.rpartition(':')[0]}"
-    members = {name: value for name, value in getattr(namespace, "__dict__", {}).items() if not name.startswith("_")}
-    offering = _offering(members)
+    offering = _offering(getattr(namespace, "__dict__", {}))
+    if offering and name:
+        inner = offering[0]
+        return f"its {inner} offers some: give that a name of its own in {holder}, then {holder}:{inner}"
     if offering:
-        return f"did you mean {' or '.join(f'{spec}:{name}' for name in offering)}?"
-    for name, value in members.items():
-        near = difflib.get_close_matches(name, OPERATIONS, n=1, cutoff=0.8)
-        if near and callable(value):
-            return f"it has {name}: did you mean {near[0]}?"
+        return f"did you mean {' or '.join(f'{spec}:{inner}' for inner in offering)}?"
+    for member, value in inspect.getmembers_static(namespace):
+        if callable(value) and not member.startswith("_") and (hint := meant(member, OPERATIONS, cutoff=0.8)):
+            return f"it has {member}{hint}"
     return ""
 
 
-def _object(spec: str, found: Mapping[str, object], name: str, directory: Path) -> tuple[object, str]:
+def _parted(spec: str) -> tuple[str, str]:
+    """Part a spec into the file or module and the object in it, "" where it names none."""
+    file = FILE.fullmatch(spec)
+    holder, _, name = (file[1], ":", file[2]) if file else spec.partition(":")
+    return holder, name or ""
+
+
+def _object(spec: str, found: Mapping[str, object], name: str) -> tuple[object, str]:
     """Return the namespace that an object of a file is, and how it is made from the object, as a format string."""
     if name not in found:
-        public = [known for known in found if not known.startswith("_")]
-        names = _offering(found) or [known for known in public if not isinstance(found[known], ModuleType)]
-        near = difflib.get_close_matches(name, public, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise SpecError(f"{spec}: it has no object {name!r}{hint}; accepted is one of {', '.join(names) or 'none'}")
+        hint = meant(name, _offering(found, modules=True))
+        raise SpecError(f"{spec}: it has no object {name!r}{hint}{_accepted(spec, found)}")
     value = found[name]
     if isinstance(value, dict):
         return SimpleNamespace(**value), "types.SimpleNamespace(**{})"
     if not isinstance(value, type):
         return value, "{}"
-    try:
-        inspect.signature(value).bind()
-    except TypeError as error:
+    if lacking := _lacking(value):
         raise SpecError(
-            f"{spec}: {name} is a class that needs arguments ({error}); accepted is an object made of it, "
-            f"such as one = {name}(...), then {spec.rpartition(':')[0]}:one"
-        ) from error
-    except ValueError:
-        pass  # a class of an extension module shows no signature: try
+            f"{spec}: {name} is a class that needs arguments ({lacking}); accepted is an object made of it, "
+            f"such as one = {name}(...), then {_parted(spec)[0]}:one"
+        )
     try:
         return value(), "{}()"
     except Exception as error:
-        raise _failed(spec, "cannot be made", error, directory) from error
+        raise failed(spec, "cannot be made", error, places.of_function(value)) from error
 
 
-def _offering(found: Mapping[str, object]) -> list[str]:
-    """Return the names of the objects in a file that offer some operation; modules it has imported do not count."""
+def _accepted(spec: str, found: Mapping[str, object]) -> str:
+    """Say which objects of a file offer some operation, and whether the file does so by itself."""
+    names, itself = ", ".join(_offering(found)), f"{_parted(spec)[0]} alone" if _offers(dict(found)) else ""
+    if names and itself:
+        return f"; accepted is one of {names}, or {itself}"
+    if names:
+        return f"; accepted is one of {names}"
+    return f"; accepted is {itself}" if itself else ", and none that offers an operation"
 
-    def offers(value: object) -> bool:
-        try:
-            return bool(functions(SimpleNamespace(**value) if isinstance(value, dict) else value))
-        except (TypeError, ValueError):
-            return False
 
+def _offering(found: Mapping[str, object], modules: bool = False) -> list[str]:
+    """Return the names of the objects in a file that can be used, since they offer some operation.
+
+    A class that needs arguments cannot be; modules that the file has imported are left out unless asked for.
+    """
     return [
         name
         for name, value in found.items()
-        if not name.startswith("_") and not isinstance(value, ModuleType) and offers(value)
+        if not name.startswith("_") and (modules or not isinstance(value, ModuleType)) and _offers(value)
     ]
 
 
-def _no_module(module: str, directory: Path) -> str:
-    parent, _, _ = module.rpartition(".")
-    places = getattr(sys.modules.get(parent), "__path__", None) if parent else [str(directory)]
-    names = [f"{parent}.{known.name}".lstrip(".") for known in pkgutil.iter_modules(places or [str(directory)])]
-    near = difflib.get_close_matches(module, names, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"there is no module {module}{hint}, neither in {directory} nor among the installed packages"
+def _offers(value: object) -> bool:
+    try:
+        offered = functions(SimpleNamespace(**value) if isinstance(value, dict) else value)
+    except Exception:  # an object may raise whatever it likes when its attributes are read
+        return False
+    return bool(offered) and not (isinstance(value, type) and _lacking(value))
 
 
-def _failed(spec: str, what: str, error: BaseException, directory: Path) -> SpecError:
-    """Name the line of the user's code that an import stopped at, and none of ours."""
-    message = f"{spec} {what}: {type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError) and error.filename:
-        file, number, line = error.filename, error.lineno, (error.text or "").strip()
-        message = f"{spec} {what}: {type(error).__name__}: {error.msg}"
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        theirs = [
-            frame
-            for frame in frames
-            if Path(frame.filename).is_relative_to(directory) and "site-packages" not in frame.filename
-        ]
-        others = [
-            frame for frame in frames if Path(frame.filename).is_file() and Path(frame.filename) != Path(__file__)
-        ]
-        if not theirs and not others:
-            return SpecError(message)
-        last = (theirs or others)[-1]
-        file, number, line = last.filename, last.lineno, last.line or ""
-    return SpecError(f"{message}\n  {file}, line {number}: {line}")
+def _lacking(made: type) -> str:
+    """Say which argument a class cannot be called without, or ""."""
+    try:
+        inspect.signature(made).bind()
+    except TypeError as error:
+        return str(error)
+    except ValueError:
+        pass  # a class of an extension module shows no signature: try
+    return ""
+
+
+def _no_module(module: str, absent: str, directory: Path) -> str:
+    """Say which part of a module's name leads nowhere, and what may have been meant."""
+    if Path(directory, module).is_file():
+        return no_file(Path(directory, module))
+    parent, _, last = absent.rpartition(".")
+    holder = sys.modules.get(parent)
+    if holder is not None and not hasattr(holder, "__path__"):
+        hint = meant(last, _offering(vars(holder), modules=True), lambda name: f"{parent}:{name}")
+        return f"{parent} is a module and no package; an object in it is {parent}:object{hint}"
+    within = holder.__path__ if holder is not None else [str(directory)]
+    names = (f"{parent}.{known.name}".lstrip(".") for known in pkgutil.iter_modules(within))
+    return f"there is no module {absent}{meant(absent, names)}, neither in {directory} nor among the installed packages"
+
+
+def failed(spec: str, what: str, error: BaseException, place: str = "") -> SpecError:
+    """Say what the user's code raised, and at which of its lines; `place` where no line of it can be told."""
+    said = error.msg if isinstance(error, SyntaxError) and error.filename else str(error)
+    lines = [line if len(line) <= _WIDEST else f"{line[:_WIDEST]} ..." for line in said.strip().splitlines()]
+    shown = [*lines[:_MOST], "..."] if len(lines) > _MOST else lines
+    message = ": ".join([f"{spec} {what}", type(error).__name__, *["\n  ".join(shown)] * bool(shown)])
+    place = places.of_error(error) or place
+    return SpecError(f"{message}\n  at {place}" if place else message)
 
 
 def _imports(path: Path) -> tuple[bool, bool]:
@@ -212,9 +237,8 @@ def _beside(name: str, directory: Path) -> bool:
     return (directory / f"{name}.py").is_file() or (directory / name).is_dir()
 
 
-_brought: dict[
-    str, Path
-] = {}  # module -> the folder it was found in, for what a user's file has imported from beside it
+# module -> the folder it was found in, for what a user's file has imported from beside it
+_brought: dict[str, Path] = {}
 
 
 @contextmanager

@@ -5,19 +5,19 @@ A SPEC is NAME[+variant...][@VERSION] with a name of `entries()`, or file.py[:ob
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from impls import files
 from impls.files import HOW_TO_RUN, SpecError
+from impls.spelling import meant
 from impls.subject import Subject
 
 __all__ = ["Entry", "SpecError", "entries", "load", "subject"]
@@ -31,8 +31,13 @@ class Entry:
     summary: str
     load: Callable[[Sequence[str]], object] = field(repr=False)  # its variants -> the namespace
     library: str = ""
-    variants: tuple[str, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict, hash=False)  # each with a summary of its own
     gpu: bool = False
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What it can be asked for by, its variants one by one among them, each with a summary."""
+        return {self.name: self.summary, **{f"{self.name}+{name}": told for name, told in self.variants.items()}}
 
     @property
     def install(self) -> str:
@@ -81,11 +86,13 @@ def subject(spec: str, directory: Path) -> Subject:
     except ValueError as error:
         hint = files.better_object(spec, namespace)
         raise SpecError(f"{spec}: {error}" + (f"; {hint}" if hint else "")) from error
+    except Exception as error:  # from an attribute that is made when it is read
+        raise files.failed(spec, "cannot be read", error) from error
 
 
 def _resolve(spec: str, directory: Path) -> tuple[object, tuple[str, ...]]:
     """Return the namespace that a spec names and the lines of a script that load it."""
-    file = re.fullmatch(r"(.+\.py)(?::(.*))?", spec)
+    file = files.FILE.fullmatch(spec)
     if file is not None:
         return files.from_file(spec, Path(directory, Path(file[1]).expanduser()).resolve(), file[2])
     if "/" in spec or "\\" in spec:
@@ -132,9 +139,10 @@ def _hold_version(spec: str, entry: Entry, version: str) -> None:
 def _unknown_name(name: str, directory: Path) -> str:
     names = [entry.name for entry in _ENTRIES]
     scripts = [path.name for path in sorted(directory.glob("*.py"))]
-    # a missing .py is the likeliest slip of all
-    near = [f"{name}.py"] if f"{name}.py" in scripts else difflib.get_close_matches(name, [*names, *scripts], n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
+    slip = f"{name}.py" in scripts  # a missing .py is the likeliest of all
+    if not slip and name and Path(directory, name).exists():
+        return files.no_file(Path(directory, name))
+    hint = f" (did you mean {name}.py?)" if slip else meant(name, [*names, *scripts])
     return (
         f"no implementation is called {name!r}{hint}; there are {', '.join(names)}, "
         f"and file.py[:object] and package.module[:object] name your own"
@@ -154,10 +162,11 @@ def _torch(device: str) -> Callable[[Sequence[str]], object]:
     return load
 
 
+_TF32 = {"tf32": "the same, where float32 operands may be rounded to TF32"}
 _ENTRIES = (
     Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
     Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
     Entry("fft", "a product of spectra", _module("fft"), "scipy"),
     Entry("torch-cpu", "PyTorch's operations on the CPU", _torch("cpu"), "torch"),
-    Entry("torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", ("tf32",), gpu=True),
+    Entry("torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", _TF32, gpu=True),
 )

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from impls import probes
+from impls import places, probes
 from impls.contract import OPERATIONS, Declarations
 
 # Warnings are no verdict: a floating-point one is not even shown, any other is shown once and stays a warning where
@@ -32,8 +32,9 @@ class Subject:
         self.declared = Declarations.read(namespace)
         self.name = self.declared.name or spec
         self.script = tuple(script)
-        self._functions = functions(namespace)
-        self._supports = getattr(namespace, "supports", None)
+        self._functions = {name: _placed(function) for name, function in functions(namespace).items()}
+        supports = getattr(namespace, "supports", None)
+        self._supports = None if supports is None else _placed(supports)
         self._accepted: dict[str, frozenset[str] | None] = {}
         if not any(operation in self._functions for operation in OPERATIONS):
             raise ValueError(f"it defines none of the operations {', '.join(OPERATIONS)}")
@@ -70,7 +71,7 @@ class Subject:
         return reason
 
     def call(self, operation: str, *arrays: Any, **parameters: Any) -> Any:
-        """Call the operation and return what it returns; what it raises is raised.
+        """Call the operation and return what it returns; what it raises is raised, with a note that tells where.
 
         Raises LookupError for an operation that is not offered.
         """
@@ -118,6 +119,20 @@ def functions(namespace: object) -> dict[str, Callable[..., Any]]:
             raise ValueError(f"{operation} = {function!r}: accepted is a function, or None where it is not offered")
         offered[operation] = function
     return offered
+
+
+def _placed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function so that what it raises carries a note of where, for `places.noted`."""
+
+    def call(*arrays: Any, **parameters: Any) -> Any:
+        try:
+            return function(*arrays, **parameters)
+        except (Exception, SystemExit) as error:
+            places.note(error, function)
+            raise
+
+    call.__wrapped__ = function  # type: ignore[attr-defined]  # whose parameters inspect.signature then shows
+    return call
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str] | None:

@@ -12,6 +12,7 @@ import pytest
 from impls import im2col, registry
 from impls.bridges import from_nhwc, from_shared_library, from_torch
 from impls.subject import Subject
+from impls.whole_numbers import DIVISIBLE, assert_same, whole
 
 CLONE = Path(__file__).parents[1]
 EXAMPLES = {
@@ -24,18 +25,9 @@ PARAMETERS: dict[str, Any] = {"stride": (2, 1), "padding": (1, 2), "dilation": (
 POOL: dict[str, Any] = {"size": (3, 2), "stride": (2, 1), "padding": (1, 0)}
 
 
-def arrays(dtype=np.float64, N=2, C=4, K=6, groups=1):
-    rng = np.random.default_rng(0)
-    shapes = (N, C, 7, 8), (K, C // groups, 3, 2), (K,)
-    return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-
-
-def agree(got, want):
-    got, want = (result if isinstance(result, tuple) else (result,) for result in (got, want))
-    assert [out.shape for out in got] == [out.shape for out in want]
-    assert [out.dtype for out in got] == [out.dtype for out in want]
-    for one, other in zip(got, want, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4 if one.dtype == np.float32 else 1e-10, atol=1e-4)
+def arrays(dtype="float64", N=2, groups=1):
+    shapes = (N, 4, 7, 8), (6, 4 // groups, 3, 2), (6,)
+    return [whole(shape, seed, dtype=dtype) for seed, shape in enumerate(shapes)]
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -48,7 +40,7 @@ def example(request):
 # --- The examples ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("N", [0, 2])
 def test_an_example_equals_im2col(example, dtype, groups, N):
@@ -57,10 +49,12 @@ def test_an_example_equals_im2col(example, dtype, groups, N):
     x, w, b = arrays(dtype, N, groups=groups)
     parameters = {**PARAMETERS, "groups": groups}
     y = im2col.conv2d(x, w, b, **parameters)
-    agree(example.call("conv2d", x, w, b, **parameters), y)
-    agree(example.call("conv2d", x, w, None, **parameters), im2col.conv2d(x, w, None, **parameters))
+    assert_same(example.call("conv2d", x, w, b, **parameters), y)
+    assert_same(example.call("conv2d", x, w, None, **parameters), im2col.conv2d(x, w, None, **parameters))
     if example.offers("conv2d_backward"):
-        agree(example.call("conv2d_backward", x, w, y, **parameters), im2col.conv2d_backward(x, w, y, **parameters))
+        assert_same(
+            example.call("conv2d_backward", x, w, y, **parameters), im2col.conv2d_backward(x, w, y, **parameters)
+        )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +75,7 @@ def test_an_example_refuses_what_the_contract_refuses(example, wrong):
     if example.offers("conv2d_backward") and "b" not in wrong:
         with pytest.raises(ValueError):
             example.call("conv2d_backward", given["x"], given["w"], np.ones((2, 6, 4, 10)), **parameters)
-    agree(example.call("conv2d", *arrays(), **PARAMETERS), im2col.conv2d(*arrays(), **PARAMETERS))
+    assert_same(example.call("conv2d", *arrays(), **PARAMETERS), im2col.conv2d(*arrays(), **PARAMETERS))
 
 
 def test_an_example_refuses_a_gradient_of_another_shape(example):
@@ -96,14 +90,12 @@ def test_an_example_refuses_a_gradient_of_another_shape(example):
 def test_an_example_takes_every_layout(example, layout):
     facts = example.probe("layout", "conv2d", arrays(), PARAMETERS, layout=layout)
     assert facts["changed"] == []
-    np.testing.assert_allclose(
-        facts["outputs"][0], im2col.conv2d(*facts["arrays"], **PARAMETERS), rtol=1e-10, atol=1e-10
-    )
+    assert_same(facts["outputs"], im2col.conv2d(*facts["arrays"], **PARAMETERS))
 
 
 def test_an_example_takes_keywords_and_lists_and_keeps_nothing(example):
     facts = example.probe("by_keyword", "conv2d", arrays(), PARAMETERS, names=["x", "w", "b"])
-    agree(facts["outputs"], (im2col.conv2d(*arrays(), **PARAMETERS),))
+    assert_same(facts["outputs"], (im2col.conv2d(*arrays(), **PARAMETERS),))
     facts = example.probe("aliasing", "conv2d", arrays(), PARAMETERS)
     assert facts["inputs"] == facts["earlier"] == facts["disturbed"] == []
 
@@ -120,19 +112,27 @@ def test_functions_of_torch_agree_with_im2col():
 
     bridge = from_torch(conv2d=F.conv2d, max_pool2d=F.max_pool2d, avg_pool2d=F.avg_pool2d, l2_pool2d=l2_pool2d)
     x, w, b = arrays()
-    agree(bridge.conv2d(x, w, b, **PARAMETERS), im2col.conv2d(x, w, b, **PARAMETERS))
-    agree(bridge.max_pool2d(x, **POOL), im2col.max_pool2d(x, **POOL))
+    assert_same(bridge.conv2d(x, w, b, **PARAMETERS), im2col.conv2d(x, w, b, **PARAMETERS))
+    assert_same(bridge.max_pool2d(x, **POOL), im2col.max_pool2d(x, **POOL))
+    x *= DIVISIBLE
     for counted in (True, False):
         y = im2col.avg_pool2d(x, **POOL, count_include_pad=counted)
-        agree(bridge.avg_pool2d(x, **POOL, count_include_pad=counted), y)
-        agree(
+        assert_same(bridge.avg_pool2d(x, **POOL, count_include_pad=counted), y)
+        assert_same(
             bridge.avg_pool2d_backward(y, x.shape, **POOL, count_include_pad=counted),
             im2col.avg_pool2d_backward(y, x.shape, **POOL, count_include_pad=counted),
         )
-    y = im2col.l2_pool2d(x, **POOL)
-    agree(bridge.l2_pool2d(x, **POOL), y)
-    agree(bridge.l2_pool2d_backward(x, y, **POOL), im2col.l2_pool2d_backward(x, y, **POOL))
     assert not hasattr(bridge, "max_pool2d_backward")
+    signs = np.sign(x)
+    x[...] = 0
+    x[:, :, ::3] = signs[:, :, ::3] * np.resize(
+        [3, 4], 8
+    )  # every window of POOL has one such row, and 3 beside 4 in it
+    y = im2col.l2_pool2d(x, **POOL)
+    assert np.all(y == 5)
+    dy = whole(y.shape, 4, 2 * 5)  # torch takes the root's derivative as dy / (2 * norm)
+    assert_same(bridge.l2_pool2d(x, **POOL), y)
+    assert_same(bridge.l2_pool2d_backward(x, dy, **POOL), im2col.l2_pool2d_backward(x, dy, **POOL))
 
 
 def test_torch_gradients_can_be_left_out_and_are_missed_where_there_are_none():
@@ -220,18 +220,19 @@ def test_an_nhwc_implementation_gets_and_gives_nhwc():
     bridge = from_nhwc(inner)
     x, w, b = arrays()
     y = im2col.conv2d(x, w, b, **PARAMETERS)
-    agree(bridge.conv2d(x, w, b, **PARAMETERS), y)
+    assert_same(bridge.conv2d(x, w, b, **PARAMETERS), y)
     assert inner.seen == ((2, 7, 8, 4), (3, 2, 4, 6), True)
-    agree(bridge.conv2d(x=x, w=w, b=b, **PARAMETERS), y)
-    agree(bridge.conv2d_backward(x, w, y, **PARAMETERS), im2col.conv2d_backward(x, w, y, **PARAMETERS))
+    assert_same(bridge.conv2d(x=x, w=w, b=b, **PARAMETERS), y)
+    assert_same(bridge.conv2d_backward(x, w, y, **PARAMETERS), im2col.conv2d_backward(x, w, y, **PARAMETERS))
     z, switches = im2col.max_pool2d(x, **POOL)
-    agree(bridge.max_pool2d(x, **POOL), (z, switches))
-    agree(bridge.max_pool2d_backward(z, switches, x.shape), im2col.max_pool2d_backward(z, switches, x.shape))
-    agree(
+    assert_same(bridge.max_pool2d(x, **POOL), (z, switches))
+    assert_same(bridge.max_pool2d_backward(z, switches, x.shape), im2col.max_pool2d_backward(z, switches, x.shape))
+    assert_same(
         bridge.max_pool2d_backward(z, switches=switches, x_shape=x.shape),
         im2col.max_pool2d_backward(z, switches, x.shape),
     )
-    agree(bridge.avg_pool2d_backward(z, x.shape, **POOL), im2col.avg_pool2d_backward(z, x.shape, **POOL))
+    z *= DIVISIBLE
+    assert_same(bridge.avg_pool2d_backward(z, x.shape, **POOL), im2col.avg_pool2d_backward(z, x.shape, **POOL))
     assert bridge.out_size(7, 3, 2, 1) == 4
 
 
@@ -276,7 +277,7 @@ def library(tmp_path_factory):
 
 def test_cells_that_c_leaves_unwritten_show_as_nan(library):
     kernel = from_shared_library(library, "one_cell")
-    y = kernel.conv2d(*arrays(np.float32), **PARAMETERS).ravel()
+    y = kernel.conv2d(*arrays("float32"), **PARAMETERS).ravel()
     assert y[0] == 7
     assert np.isnan(y[1:]).all()
     assert Subject("one", kernel).declared.dtypes == ("float32",)
@@ -287,9 +288,9 @@ def test_c_is_given_one_dtype_that_it_has(library):
     with pytest.raises(ValueError, match="dtype float64: float32 are accepted"):
         kernel.conv2d(*arrays(), **PARAMETERS)
     with pytest.raises(ValueError, match="one dtype of float16, float32, float64 is accepted"):
-        kernel.conv2d(*arrays(np.float32)[:2], np.zeros(6), **PARAMETERS)
+        kernel.conv2d(*arrays("float32")[:2], np.zeros(6), **PARAMETERS)
     with pytest.raises(ValueError, match=r"padding \(1, 2\): an integer"):
-        kernel.conv2d(*arrays(np.float32), **{**PARAMETERS, "padding": ((1, 2), (1, 2))})
+        kernel.conv2d(*arrays("float32"), **{**PARAMETERS, "padding": ((1, 2), (1, 2))})
 
 
 def test_a_missing_library_or_symbol_is_named(library, tmp_path):

@@ -41,8 +41,8 @@ def test_a_storage_format_comes_in_float32_arrays():
         read(storage="bfloat16", dtypes=["float64"])
 
 
-def test_limits_are_sorted_tuples_and_one_number_may_stand_alone():
-    assert read(limits={"F": [5, 3], "G": 1}).limits == {"F": (3, 5), "G": (1,)}
+def test_limits_are_sorted_tuples():
+    assert read(limits={"F": [5, 3, 5], "G": range(1, 3)}).limits == {"F": (3, 5), "G": (1, 2)}
 
 
 def test_declarations_can_be_keys():
@@ -78,7 +78,9 @@ def test_winograd_is_read_as_tile_filter_and_points():
         ("accuracy", "winograd(2,3;0,1,1)", "not 3 with 2 distinct"),
         ("limits", [3], r"limits = \[3\]: accepted is a dict of letters"),
         ("limits", {"f": [3]}, "a letter of limits = 'f': accepted is one of 'N', 'C'"),
-        ("limits", {"F": "3"}, "limits\\['F'\\] = '3': accepted is a list of integers"),
+        ("limits", {"F": 3}, r"limits\['F'\] = 3: accepted is a list of integers from 1 up$"),
+        ("limits", {"F": "3"}, r"limits\['F'\] = '3': accepted is a list of integers from 1 up$"),
+        ("limits", {"G": [True]}, r"limits\['G'\] = \[True\]: accepted is a list of integers from 1 up$"),
         ("limits", {"S": [0]}, "limits\\['S'\\] = \\[0\\]: accepted is a list of integers from 1 up"),
         ("limits", {"P": []}, "integers from 0 up"),
         ("options", "ceil_mode", "options = 'ceil_mode': accepted is a list with some of asymmetric_padding"),

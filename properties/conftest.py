@@ -13,6 +13,7 @@ import pytest
 from hypothesis.errors import Flaky, Unsatisfiable
 
 import conftest as root
+from impls import places
 from impls.subject import Subject
 from oracles.case import POOLING, Case
 from properties import messages
@@ -238,9 +239,11 @@ def _senseless_supports(examiner: Examiner, call: pytest.CallInfo[None]) -> str:
     within = [i for i, frame in enumerate(frames) if frame.name == "supports" and frame.filename.endswith("subject.py")]
     if not within:
         return ""
-    error, last = call.excinfo.value, frames[-1]
-    told = str(error) if within[0] == len(frames) - 1 else f"{examiner.subject.spec}: supports() raised {error!r}"
-    return told + ("" if within[0] == len(frames) - 1 else f"\n  at     {last.filename}:{last.lineno}  {last.line}")
+    error, spec = call.excinfo.value, examiner.subject.spec
+    if within[0] == len(frames) - 1:
+        return str(error)
+    place = places.noted(error)
+    return f"{spec}: supports() raised {error!r}" + (f"\n  at     {place}" if place else "")
 
 
 def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.CallInfo[None]) -> list[dict[str, Any]]:

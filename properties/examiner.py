@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from impls import places
 from impls.subject import Subject
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
@@ -196,8 +196,8 @@ class Examiner:
 
 def raised(error: BaseException) -> Verdict:
     """The verdict on an exception where a result is due; a ValueError is a refusal."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    where = f"\n  at     {frames[-1].filename}:{frames[-1].lineno}  {frames[-1].line}" if frames else ""
+    place = places.noted(error)
+    where = f"\n  at     {place}" if place else ""
     said = f"{type(error).__name__}: {error}"
     kind = "refused what is valid" if isinstance(error, ValueError) else "raised"
     hint = (

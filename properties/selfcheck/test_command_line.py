@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from impls import registry
 from reports import ledger
 
 ROOT = Path(__file__).parents[2]
@@ -231,6 +232,9 @@ def test_an_implementation_is_listed_with_its_variants(here):
     names = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert names[:3] == ["loops", "im2col", "fft"]
     assert "torch-cuda+tf32" in names
+    assert all(len(line.split()) > 1 for line in done.stdout.splitlines()), done.stdout  # none stands alone
+    entry = next(entry for entry in registry.entries() if entry.name == "torch-cuda")
+    assert done.stdout.count(f"missing: {entry.missing}") == 2 * bool(entry.missing), done.stdout
 
 
 def test_one_operation_is_enough(here):
@@ -280,6 +284,24 @@ def test_what_is_no_result_is_diagnosed(body, here):
     assert said.format(here=here) in done.stdout
     assert "see it alone:" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+LACKS = {
+    "from impls.im2col import conv2d_backward\ndef conv2d(x, w, b, stride): pass\n": "lacks.py:2  def conv2d(x, w, b, stride): pass\n",
+    "class Mine:\n    def conv2d(self, x, w, b, *, tile, **p): pass\nconv2d = Mine().conv2d\n": "lacks.py:2  def conv2d(self, x",
+    "def conv2d(*arrays, **p): pass\ndef supports(operation, stride): pass\n": "lacks.py:2  def supports(operation, stride): pass\n",
+    "import math\nconv2d = math.sqrt\n": "",
+}
+
+
+@pytest.mark.parametrize("text", LACKS)
+def test_a_keyword_that_a_function_does_not_have_leads_to_its_definition(text, here):
+    (here / "lacks.py").write_text(text)
+    done = run(here, VALUES, *QUICK, "--impl=lacks.py", "-k", "exactly and conv2d")
+    assert done.returncode == 1, done.stdout
+    places = re.findall(r"^  at     .*\n", done.stdout, re.MULTILINE)
+    assert len(places) == bool(LACKS[text]), done.stdout
+    assert all(place.startswith(f"  at     {here}/{LACKS[text]}") for place in places), done.stdout
 
 
 def test_the_command_of_a_failure_shows_it_again(here):

@@ -77,7 +77,7 @@ def test_an_interrupt_that_python_cannot_raise_ends_the_run(here):
     done = run(here, VALUES, "--impl=interrupted.py", *QUICK)
     assert done.returncode == 2, done.stdout
     assert "KeyboardInterrupt" in done.stdout
-    assert [row.verdict for row in ledger.rows(here / "results") if row.examples] == ["agrees", "agrees"]
+    assert {row.verdict for row in ledger.rows(here / "results") if row.examples} == {"agrees"}
 
 
 def test_a_hundred_cases_are_examined_beside_those_that_are_declined(here):
