@@ -63,13 +63,17 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict(kind, "", ratio, sum(verdict.elements for verdict in verdicts))
 
 
-def equal(name: str, got: Any, want: np.ndarray, within: np.ndarray | float = 0.0) -> Verdict:
-    """Hold one array of an implementation against another, element by element, NaN equal to NaN."""
+def equal(name: str, got: Any, want: np.ndarray, within: np.ndarray | float | None = None) -> Verdict:
+    """Hold one array of an implementation against another, element by element, NaN equal to NaN.
+
+    Where `within` is None only the same values will do.
+    """
     complaint = form(name, got, want.shape, want.dtype)
     if complaint:
         return _form(complaint)
     value = want.astype(np.int64 if want.dtype.kind == "i" else np.float64)
-    return _elements(name, got.astype(value.dtype), value, np.broadcast_to(within, want.shape), None)
+    bound = None if within is None else np.broadcast_to(within, want.shape)
+    return _elements(name, got.astype(value.dtype), value, bound, None)
 
 
 def thin(truths: Sequence[Truth], outputs: int) -> bool:

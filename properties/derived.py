@@ -175,7 +175,7 @@ def held(
 ) -> Verdict:
     """Hold the answers to a case's own call against what the law wants; it need not speak of all of them."""
     bounds = within or {}
-    verdict = joined([equal(name, got[name], array, bounds.get(name, 0.0)) for name, array in want.items()])
+    verdict = joined([equal(name, got[name], array, bounds.get(name)) for name, array in want.items()])
     if not verdict.agrees:
         verdict = replace(verdict, message=f"{verdict.message}\n  law    {law}", data=data)
     return subject.hold(case, verdict)

@@ -85,7 +85,7 @@ def axis(name: str, a: Axis) -> str:
 
 def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     """A few lines that call the implementation on the case's data, with NumPy and nothing of this project."""
-    load = examiner.subject.script
+    load = list(examiner.subject.script)
     if case.operation == "out_size":
         told_of = re.search(r"out_size\((.*?)\)", verdict.message)
         arguments = [re.sub(r"^\w+=", "", argument) for argument in told_of[1].split(", ")] if told_of else []
@@ -102,8 +102,9 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
         arguments.append(repr(case.geometry.x_shape))
     arguments += [f"{name}={value!r}" for name, value in parameters.items()]
     call_ = f"implementation.{case.operation}({', '.join(arguments)})"
+    first = load.pop(0).removeprefix("import ") if load and load[0].startswith("import ") else ""
     lines = [
-        "import numpy as np",
+        f"import numpy as np, {first}" if first else "import numpy as np",
         *load,
         *made(case, data, drawn=not verdict.data and not refused),
         *relaid(case, data),

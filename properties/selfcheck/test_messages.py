@@ -107,8 +107,7 @@ pin it above the property:
   @example(case=Case.parse("conv2d float32 n1c1k1g1 i1k1s1p0,0d1 i2k2s1p0,0d1 narrow:24 seed=1"))
 
 see it alone:
-  import numpy as np
-  import runpy, types
+  import numpy as np, runpy, types
   implementation = types.SimpleNamespace(**runpy.run_path('{path}'))
   x = np.array([7, 5], "float32").reshape(1, 1, 1, 2)
   w = np.array([7, -5], "float32").reshape(1, 1, 1, 2)
@@ -137,8 +136,7 @@ pin it above the property:
   @example(case=Case.parse("max_pool2d float32 n1c1 i1k1s1p0,0d1 i3k2s1p0,0d1 narrow:24 seed=0"))
 
 see it alone:
-  import numpy as np
-  import runpy, types
+  import numpy as np, runpy, types
   implementation = types.SimpleNamespace(**runpy.run_path('{path}'))
   x = np.array([1, -3, -3], "float32").reshape(1, 1, 1, 3)
   y, switches = implementation.max_pool2d(x, stride=(1, 1), padding=(0, 0), size=(1, 2))
