@@ -20,7 +20,7 @@ from hypothesis.errors import InvalidArgument
 if TYPE_CHECKING:
     from impls.subject import Subject
     from oracles.case import Case
-    from reports.ledger import Ledger
+    from reports.ledger import Ledger, Row, Run
 
 ROOT = Path(__file__).parent
 
@@ -54,8 +54,9 @@ class State:
         self.missing: dict[str, str] = {}
         self.case: Case | None = None
         self.ledger: Ledger | None = None
-        self.run_id = ""
-        self.rows: list[Any] = []
+        self.run: Run | None = None
+        self.rows: list[Row] = []
+        self.planned = False  # whether what is planned was handed over
 
 
 STATE = pytest.StashKey[State]()
@@ -177,6 +178,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     if not config.option.collectonly:
         _begin(config)
+        _plan(config.stash[STATE], _checks(session.items))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -184,6 +186,37 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     """The controller collects nothing itself: it begins the run when the first worker has collected properties."""
     if node.config.stash[STATE].ledger is None and any(name.startswith("properties/test_") for name in ids):
         _begin(node.config)
+
+
+def _checks(items: list[pytest.Item]) -> list[Row]:
+    """What is collected, as rows that stand for it until there is a verdict."""
+    from reports.ledger import unanswered
+
+    checks = []
+    for item in items:
+        if isinstance(item, pytest.Function) and (law := getattr(item.function, "law", None)) is not None:
+            operation, spec = item.callspec.params["subject"]
+            name = f"{item.path.name}::{item.originalname}"
+            checks.append(unanswered(name, law.title, law.level, operation, spec))
+    return checks
+
+
+def _plan(state: State, checks: list[Row]) -> None:
+    """Enter what is planned, once: every worker collects the same."""
+    if state.ledger is not None and state.run is not None and not state.planned:
+        state.ledger.plan(state.run.id, checks)
+        state.planned = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """A worker tells the controller what is planned with its first report, before it calls anything."""
+    report = yield
+    state = item.config.stash[STATE]
+    if hasattr(item.config, "workerinput") and not state.planned:
+        report.poolproof_planned = [row.to_json() for row in _checks(item.session.items)]
+        state.planned = True
+    return report
 
 
 def _begin(config: pytest.Config) -> None:
@@ -212,7 +245,7 @@ def _begin(config: pytest.Config) -> None:
         state.ledger.begin(run)
     except LedgerError as error:
         raise pytest.UsageError(str(error)) from None
-    state.run_id = run.id
+    state.run = run
 
 
 def _versions() -> dict[str, str]:
@@ -230,23 +263,23 @@ def _described(subject: Subject) -> dict[str, Any]:
         "spec": subject.spec,
         "name": subject.name,
         "version": declared.version or "",
-        "declarations": str(declared),
+        "declarations": declared.told(),
     }
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep the rows of a report, whichever process made it, at once: a killed run loses nothing that was reached."""
     config = _CONTROLLER.get("config")
-    rows = getattr(report, "poolproof_rows", None)
-    if not rows or config is None:
+    planned, found = getattr(report, "poolproof_planned", None), getattr(report, "poolproof_rows", None)
+    if config is None or not (planned or found):
         return
     from reports.ledger import Row
 
     state = config.stash[STATE]
-    found = [Row.from_json(row) for row in rows]
-    state.rows += found
-    if state.ledger is not None:
-        state.ledger.add(state.run_id, found)
+    if planned:
+        _plan(state, [Row.from_json(row) for row in planned])
+    if found and state.ledger is not None and state.run is not None:
+        state.ledger.add(state.run.id, [Row.from_json(row) for row in found])
 
 
 _CONTROLLER: dict[str, pytest.Config] = {}
@@ -277,15 +310,16 @@ def _raise_interrupts_again() -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A run that checked nothing, or found what is no agreement, does not end with 0."""
     state = session.config.stash.get(STATE, None)
-    if state is None or state.ledger is None:
+    if state is None or state.ledger is None or state.run is None:
         return
     from reports.ledger import fails
 
+    state.run, state.rows = state.ledger.read(state.run.id)
     if exitstatus == 0 and (
         not any(row.examples for row in state.rows) or any(fails(row.verdict) for row in state.rows)
     ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    state.ledger.finish(state.run_id, int(session.exitstatus))
+    state.ledger.finish(state.run.id, int(session.exitstatus))
     state.ledger.close()
 
 
@@ -294,15 +328,16 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     state = config.stash.get(STATE, None)
     if state is None or not state.rows:
         return
-    from reports.matrix import as_text, matrix
+    from reports.matrix import matrix
+    from reports.terminal import as_text
 
     terminalreporter.section("properties by implementations")
     encoding = getattr(sys.stdout, "encoding", None)
     with contextlib.suppress(ValueError, OSError):
         encoding = encoding or sys.__stdout__.encoding  # type: ignore[union-attr]
-    order = list(state.subjects)  # as asked for, not as workers finished
-    rows = sorted(state.rows, key=lambda row: order.index(row.implementation))
-    table = as_text(matrix(rows), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup)
+    table = as_text(
+        matrix(state.rows, state.run), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup
+    )
     terminalreporter.write_line(table)
     for name, reason in state.missing.items():
         terminalreporter.write_line(f"{name} was not tested: {reason}")

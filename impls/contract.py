@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
 
@@ -195,6 +195,18 @@ class Declarations:
                 f"values stored as {found['storage']} come in float32 arrays, so dtypes must be ('float32',)"
             )
         return cls(**found)
+
+    def told(self) -> dict[str, str]:
+        """Tell what is declared beyond the defaults, by attribute: {"limits": "F 3; S 1, 2", "accuracy": "fft"}."""
+        plain = Declarations()
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("name", "version")}
+        return {name: _told(value) for name, value in values.items() if value != getattr(plain, name)}
+
+
+def _told(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_told(inner)}" for key, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def parse_winograd(accuracy: str) -> Winograd:

@@ -90,3 +90,9 @@ def test_winograd_is_read_as_tile_filter_and_points():
 def test_a_declaration_that_makes_no_sense_is_refused(attribute, value, message):
     with pytest.raises(ValueError, match=message):
         read(**{attribute: value})
+
+
+def test_what_is_declared_beyond_the_defaults_is_told():
+    told = read(name="mine", accuracy="fft", limits={"S": [2, 1], "F": [3]}, deterministic=False).told()
+    assert told == {"accuracy": "fft", "limits": "S 1, 2; F 3", "deterministic": "False"}
+    assert Declarations().told() == {}

@@ -2,9 +2,6 @@
 
 Simple values come first in every choice, so that shrinking leads to the smallest geometry. What an implementation
 declares (formats, limits, options) steers what is drawn. Nothing is filtered away.
-
-A case is one draw of bytes, each of which decides on one parameter, whatever the others are. A draw for each
-parameter costs Hypothesis three times as much, and as much again as all that is done with the case.
 """
 
 from __future__ import annotations
@@ -16,10 +13,11 @@ from hypothesis import strategies as st
 
 from oracles.case import CONVOLUTIONS, POOLING, Case
 from oracles.geometry import Axis, Geometry
+from properties.choices import Choices, made
 from properties.examiner import Examiner, under_test
 from properties.recipes import EXACT, possible, spelled
 
-Choices = Sequence[Any] | Callable[[str], Sequence[Any]]
+Values = Sequence[Any] | Callable[[str], Sequence[Any]]
 
 EXTENTS = (1, 2, 3, 4, 5, 6, 7)
 STRIDES = (1, 2, 3, 4, 5, 8)
@@ -31,13 +29,12 @@ BATCHES = (2, 3, 2, 3, 0)  # an empty batch shows only that it is allowed
 WORK = 6000  # multiply-adds beyond which a case has as few images, channels and filters as may be: one in ten
 
 AXIS = ("extent", "stride", "dilation", "before", "after", "margin")
-# What each byte decides. First those that most cases are plainest without: near (all is square but for one parameter).
+# What is chosen. First what most cases are plainest without: near (all is square but for one parameter).
 CHOICES = (
     "near", "other", "bias", "batch", "groups", "dilated", "dtype", "same", "ceil", "G", "N", "C", "K", "recipe",
     *(f"{name} {letter}" for name in AXIS for letter in "HW"),
-    "detail 0", "detail 1", "seed", "seed, last byte",
+    "detail 0", "detail 1",
 )  # fmt: skip
-_PLACE = {name: place for place, name in enumerate(CHOICES)}
 
 
 def cases(
@@ -45,7 +42,7 @@ def cases(
     *,
     bias: bool = True,
     batches: Sequence[int] | None = None,
-    details: dict[str, Choices] | None = None,
+    details: dict[str, Values] | None = None,
     **fixed: Sequence[int],
 ) -> st.SearchStrategy[Case]:
     """A case for the operation under test, its recipe one of those named.
@@ -54,8 +51,8 @@ def cases(
     parameter of both axes: extent, stride, dilation, padding, margin.
     """
 
-    def case(drawn: bytes) -> Case:
-        drawing = _Drawing(drawn, under_test(), fixed)
+    def case(choices: Choices) -> Case:
+        drawing = _Drawing(choices, under_test(), fixed)
         operation = drawing.examiner.operation
         dtype = drawing.pick("dtype", drawing.examiner.formats)
         geometry = drawing.geometry(batches)
@@ -65,34 +62,25 @@ def cases(
             (key, str(drawing.pick(f"detail {i}", values(operation) if callable(values) else values)))
             for i, (key, values) in enumerate((details or {}).items())
         )
-        seed = int.from_bytes(drawn[-2:])
-        recipe = spelled(name, operation, dtype, geometry, drawing.examiner.arithmetic, seed)
+        recipe = spelled(name, operation, dtype, geometry, drawing.examiner.arithmetic, choices.seed)
         extra = drawing.has("bias")  # of an average: whether it leaves the padding out of its count
         with_bias = operation == "conv2d" and bias and extra
         include = not (operation.startswith("avg") and extra)
-        return Case(operation, dtype, geometry, recipe, seed, with_bias, include, drawing.same, chosen)
+        return Case(operation, dtype, geometry, recipe, choices.seed, with_bias, include, drawing.same, chosen)
 
-    return st.binary(min_size=len(CHOICES), max_size=len(CHOICES)).map(case)
+    return made(CHOICES, case)
 
 
 class _Drawing:
     """The choices that make one geometry."""
 
-    def __init__(self, drawn: bytes, examiner: Examiner, fixed: dict[str, Sequence[int]]) -> None:
-        self.drawn, self.examiner, self.fixed = drawn, examiner, fixed
+    def __init__(self, choices: Choices, examiner: Examiner, fixed: dict[str, Sequence[int]]) -> None:
+        self.pick, self.has, self.examiner, self.fixed = choices.pick, choices.has, examiner, fixed
         self.limits = examiner.subject.declared.limits
         self.pools = examiner.operation in POOLING
         self.same = ""
         if "padding" not in fixed and examiner.option("same_padding"):
             self.same = self.pick("same", ("", "", "same_upper", "same_lower"))
-
-    def pick(self, choice: str, values: Sequence[Any]) -> Any:
-        """One of the values; earlier ones are simpler."""
-        return values[self.drawn[_PLACE[choice]] * len(values) >> 8]
-
-    def has(self, feature: str) -> bool:
-        """Whether the case has a feature."""
-        return self.drawn[_PLACE[feature]] > 127
 
     def allowed(self, letter: str, values: Sequence[int]) -> Sequence[int]:
         """The values that a declared limit leaves; the limit's own where it leaves none."""

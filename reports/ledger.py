@@ -15,12 +15,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reports.rows import PASSES, SCHEMA, VERDICTS, LedgerError, Row, Run, fails, new_id, utc_now
+from reports.rows import PASSES, SCHEMA, VERDICTS, LedgerError, Row, Run, fails, new_id, unanswered, utc_now
 from reports.samples import read_export, write_export
 
 __all__ = [
     "FILE", "PASSES", "SCHEMA", "VERDICTS", "Ledger", "LedgerError", "Row", "Run", "export", "fails", "import_run",
-    "new_id", "read", "read_export", "rows", "runs", "utc_now",
+    "new_id", "read", "read_export", "rows", "runs", "unanswered", "utc_now", "write_export",
 ]  # fmt: skip
 
 FILE = "verdicts.sqlite"
@@ -63,13 +63,31 @@ class Ledger:
                 raise LedgerError(f"{self.path}: already holds a run {run.id}")
             _insert(connection, "run", _run_record(run))
 
+    def plan(self, run_id: str, checks: Iterable[Row]) -> None:
+        """Enter what a run sets out to check, as `unanswered` rows: what never answers stays, and is not forgotten."""
+        with self._transaction(run_id) as connection:
+            for row in checks:
+                if not connection.execute(f"SELECT 1 FROM verdict WHERE {_CHECK}", (run_id, *row.check())).fetchone():
+                    _insert(connection, "verdict", {"run": run_id} | dataclasses.asdict(row))
+            count = (
+                "SELECT count(*) FROM (SELECT DISTINCT property, operation, implementation FROM verdict WHERE run = ?)"
+            )
+            connection.execute(f"UPDATE run SET planned = ({count}) WHERE id = ?", (run_id, run_id))
+
     def add(self, run_id: str, rows: Iterable[Row]) -> None:
-        """Enter rows of a run; a row with the same key is replaced. Raises LedgerError if the run was never begun."""
-        with self._transaction() as connection:
-            if not _holds(connection, run_id):
-                raise LedgerError(f"{self.path}: holds no run {run_id}: begin it before adding rows")
+        """Enter rows of a run; a row with the same key is replaced, and so is the unanswered one of its check.
+
+        Raises LedgerError if the run was never begun.
+        """
+        with self._transaction(run_id) as connection:
             for row in rows:
-                _insert(connection, "verdict", {"run": run_id} | dataclasses.asdict(row))
+                if not _answer(connection, run_id, row):
+                    _insert(connection, "verdict", {"run": run_id} | dataclasses.asdict(row))
+
+    def read(self, run_id: str) -> tuple[Run, list[Row]]:
+        """Return a run and its rows as they stand now."""
+        with _in_words(self.path):
+            return _read(self._connection, run_id, self.path)
 
     def finish(self, run_id: str, exit_status: int) -> None:
         """Mark a run as ended by itself."""
@@ -89,9 +107,12 @@ class Ledger:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, run_id: str | None = None) -> Iterator[sqlite3.Connection]:
+        """Do all or nothing. Raises LedgerError if the run that is named was never begun."""
         with _in_words(self.path), self._connection:  # commits, or rolls back on any exception
             self._connection.execute("BEGIN IMMEDIATE")
+            if run_id is not None and not _holds(self._connection, run_id):
+                raise LedgerError(f"{self.path}: holds no run {run_id}: begin it before adding rows")
             yield self._connection
 
 
@@ -102,7 +123,7 @@ def runs(directory: str | os.PathLike[str]) -> list[Run]:
 
 
 def rows(directory: str | os.PathLike[str], run_id: str | None = None) -> list[Row]:
-    """Return the rows of one run, or of the latest, in the order in which they were entered."""
+    """Return the rows of one run, or of the latest, in the order in which they were planned or entered."""
     return read(directory, run_id)[1]
 
 
@@ -113,10 +134,7 @@ def read(where: str | os.PathLike[str], run_id: str | None = None) -> tuple[Run,
         return _choose([run], run_id, Path(where)), content
     path = Path(where) / FILE
     with _reading(path) as connection:
-        run = _choose(_runs(connection), run_id, path)
-        columns = ", ".join(f'"{each.name}"' for each in dataclasses.fields(Row))
-        found = connection.execute(f"SELECT {columns} FROM verdict WHERE run = ? ORDER BY rowid", (run.id,))
-        return run, [Row(*values) for values in found]
+        return _read(connection, run_id, path)
 
 
 def export(directory: str | os.PathLike[str], run_id: str | None, file: str | os.PathLike[str]) -> None:
@@ -142,7 +160,7 @@ _TABLES = """
 CREATE TABLE run (
     id TEXT PRIMARY KEY NOT NULL, started TEXT NOT NULL, command TEXT NOT NULL, seed TEXT NOT NULL,
     profile TEXT NOT NULL, machine TEXT NOT NULL, versions TEXT NOT NULL, implementations TEXT NOT NULL,
-    finished TEXT, exit_status INTEGER
+    finished TEXT, exit_status INTEGER, planned INTEGER
 );
 CREATE TABLE verdict (
     run TEXT NOT NULL REFERENCES run (id) ON DELETE CASCADE,
@@ -153,6 +171,7 @@ CREATE TABLE verdict (
     PRIMARY KEY (run, property, operation, dtype, implementation)
 );
 """
+_CHECK = "run = ? AND property = ? AND operation = ? AND implementation = ?"
 _JSON_COLUMNS = ("seed", "machine", "versions", "implementations")  # a Hypothesis seed may exceed SQLite's 64 bits
 
 
@@ -167,6 +186,14 @@ def _insert(connection: sqlite3.Connection, table: str, record: dict[str, Any]) 
     connection.execute(f"{verb} INTO {table} ({columns}) VALUES ({places})", tuple(record.values()))
 
 
+def _answer(connection: sqlite3.Connection, run_id: str, row: Row) -> bool:
+    """Turn the unanswered row of a check into what was found, in its place, so that rows keep the order of the plan."""
+    record = dataclasses.asdict(row)
+    places = ", ".join(f'"{name}" = ?' for name in record)
+    statement = f"UPDATE OR REPLACE verdict SET {places} WHERE {_CHECK} AND verdict = 'no verdict'"
+    return connection.execute(statement, (*record.values(), run_id, *row.check())).rowcount > 0
+
+
 def _run_record(run: Run) -> dict[str, Any]:
     record = run.to_json()
     return record | {name: json.dumps(record[name], allow_nan=False) for name in _JSON_COLUMNS}
@@ -177,6 +204,13 @@ def _runs(connection: sqlite3.Connection) -> list[Run]:
     found = connection.execute(f"SELECT {', '.join(names)} FROM run ORDER BY started, rowid")
     records = [dict(zip(names, values, strict=True)) for values in found]
     return [Run.from_json(record | {name: json.loads(record[name]) for name in _JSON_COLUMNS}) for record in records]
+
+
+def _read(connection: sqlite3.Connection, run_id: str | None, path: Path) -> tuple[Run, list[Row]]:
+    run = _choose(_runs(connection), run_id, path)
+    columns = ", ".join(f'"{each.name}"' for each in dataclasses.fields(Row))
+    found = connection.execute(f"SELECT {columns} FROM verdict WHERE run = ? ORDER BY rowid", (run.id,))
+    return run, [Row(*values) for values in found]
 
 
 def _choose(found: list[Run], run_id: str | None, path: Path) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,17 +14,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports import figures, load
-from reports.matrix import Cell, Matrix, command, counts, findings, matrix, plural, reasons, symbol
-from reports.rows import VERDICTS, Row, Run, fails, severity
+from reports.matrix import LEVELS, Cell, Matrix, distinct, grouped, matrix, symbol
+from reports.rows import VERDICTS, Row, Run, fails, severity, worst
+from reports.sentences import EXPLAINED, command, counts, findings, not_offered, plural, reasons
 
-LEVELS = {
-    "values": "shapes and values of the forward operations",
-    "gradients": "the backward operations",
-    "specials": "NaN, infinities, signed zeros, subnormals, the whole range",
-    "arrays": "layouts, aliasing, inputs left alone",
-    "refusals": "what must be refused is, and nothing else",
-    "repeatability": "the same call gives the same bits; calls do not disturb one another",
-}
 OPEN_CARDS = 8  # failures beyond these are folded
 
 
@@ -35,7 +29,6 @@ class Column:
     about: dict[str, Any]
     verdicts: Counter[str]
     cell: Cell
-    seconds: float
 
     @property
     def state(self) -> str:
@@ -53,9 +46,9 @@ class Column:
 
 def render(run: Run, rows: list[Row]) -> str:
     """Return the page of a run."""
-    found = matrix(rows)
+    found = matrix(rows, run)
     ratios = _ratios(rows)
-    lines = [line for group in found.groups.values() for line in group]
+    seen = {row.verdict for cell in found.cells for row in cell.rows}
     cards = {f"failure-{number}": row for number, row in enumerate(found.failures, start=1)}
     drawn = {name: Markup(figures.error_ratios(ratios, name == "narrow")) for name in ("wide", "narrow") if ratios.size}
     return _template().render(
@@ -63,16 +56,17 @@ def render(run: Run, rows: list[Row]) -> str:
         matrix=found,
         counts=counts(found) if rows else "no verdicts",
         findings=findings(found),
-        state="bad" if found.failures else "good" if any(row.verdict == "agrees" for row in rows) else "idle",
+        state="bad" if found.failures else "warn" if found.missing else "good" if "agrees" in seen else "idle",
         columns=_columns(run, found),
         missing=[each for each in run.implementations if each.get("missing")],
-        reasons={verdict: reasons(found, verdict) for verdict in ("expected", "not reached", "unsupported")},
+        reasons={verdict: reasons(found, verdict) for verdict in EXPLAINED},
+        not_offered=not_offered(found),
         ratios=ratios,
         figure=drawn,
         cards=cards.items(),
         target=lambda cell: next((name for name, row in cards.items() if any(row is each for each in cell.rows)), ""),
-        dashes=any(line.cells[name].label.endswith("–") for line in lines for name in found.implementations),
-        seen=[(verdict, meaning) for verdict, meaning in VERDICTS.items() if verdict in {row.verdict for row in rows}],
+        blank=any(not cell.rows for cell in found.cells),
+        seen=[(verdict, meaning) for verdict, meaning in VERDICTS.items() if verdict in seen],
         levels=LEVELS,
         open_cards=OPEN_CARDS,
     )
@@ -89,7 +83,7 @@ def write(run: Run, rows: list[Row], file: Path) -> None:
 
 def tone(verdict: str) -> str:
     """Return the class of a verdict's colour; the sign beside it says the same."""
-    if verdict in ("mistrusted", "expected"):
+    if verdict in ("no verdict", "mistrusted", "expected"):
         return "warn"
     if verdict == "agrees":
         return "good"
@@ -99,14 +93,12 @@ def tone(verdict: str) -> str:
 def details(cell: Cell) -> str:
     """Say in lines what is behind a cell."""
     if not cell.rows:
-        return "no verdict: the run ended before"
+        return "no part of this run"
     lines = [cell.verdict, f"{plural(cell.examples, 'case')}, {plural(cell.elements, 'output')} compared"]
     if cell.worst_ratio is not None:
         lines.append(f"largest error {ratio(cell.worst_ratio)} of its bound")
-    of_dtype: dict[str, list[Row]] = {}
-    for row in cell.rows:
-        of_dtype.setdefault(row.dtype, []).append(row)
-    lines += [f"{dtype}: {Cell(tuple(rows)).verdict}" for dtype, rows in of_dtype.items()]
+    of_dtype = grouped((row for row in cell.rows if row.dtype), lambda row: row.dtype)
+    lines += [f"{dtype}: {_worst(rows)}" for dtype, rows in of_dtype.items()]
     return "\n".join(lines + list(dict.fromkeys(row.reason for row in cell.rows if row.reason)))
 
 
@@ -129,21 +121,23 @@ def moment(iso: str | None) -> str:
 
 def _columns(run: Run, found: Matrix) -> list[Column]:
     about = {each.get(key): each for key in ("name", "spec") for each in run.implementations}
-    lines = [line for group in found.groups.values() for line in group]
     columns = []
-    for name in found.implementations:
-        rows = tuple(row for row in found.rows if row.implementation == name)
-        reached = (line.cells[name].verdict for line in lines if line.cells[name].rows)
-        verdicts = Counter(sorted(reached, key=lambda verdict: (verdict != "agrees", severity(verdict))))
-        columns.append(Column(name, about.get(name, {}), verdicts, Cell(rows), sum(row.seconds for row in rows)))
+    for name, rows in grouped(found.rows, lambda row: row.implementation).items():
+        of_property = map(_worst, grouped(rows, lambda row: row.property).values())
+        verdicts = Counter(sorted(of_property, key=lambda verdict: (verdict != "agrees", severity(verdict))))
+        columns.append(Column(name, about.get(name, {}), verdicts, Cell(tuple(rows))))
     return columns
+
+
+def _worst(rows: Iterable[Row]) -> str:
+    return worst(row.verdict for row in rows)
 
 
 def _ratios(rows: list[Row]) -> pd.DataFrame:
     """Return the largest error in units of its bound: operations down, implementations across."""
     frame = load.tidy(rows).dropna(subset="worst_ratio")
     table = frame.pivot_table("worst_ratio", index="operation", columns="implementation", aggfunc="max", sort=False)
-    return table.reindex(columns=[name for name in dict.fromkeys(row.implementation for row in rows) if name in table])
+    return table.reindex(columns=[name for name in distinct(rows, "implementation") if name in table])
 
 
 def _template() -> jinja2.Template:

@@ -11,29 +11,33 @@ from html import escape
 from pathlib import Path
 
 from reports import ledger
-from reports.matrix import Cell, counts, findings, matrix
-from reports.rows import Row, Run, fails
+from reports.matrix import distinct, matrix
+from reports.rows import Row, Run, fails, worst
+from reports.sentences import counts, findings
 
 OPERATIONS = (
     "conv2d", "conv2d_backward", "max_pool2d", "max_pool2d_backward", "avg_pool2d", "avg_pool2d_backward",
     "l2_pool2d", "l2_pool2d_backward", "out_size",
 )  # fmt: skip
 SQUARE, STEP, ACROSS = 8, 11, 12  # pixels of a square, from one to the next, and squares side by side
+HALF = SQUARE // 2
 LEFT, TOP, GAP = 160, 66, 16
 
 # how a verdict is drawn: a class of the style, and a path from the square's upper left corner
 AGREES = ("agrees", f"h{SQUARE}v{SQUARE}h-{SQUARE}z")
 FAILS = ("fails", f"l{SQUARE} {SQUARE}m-{SQUARE} 0l{SQUARE}-{SQUARE}")
 THIN = ("thin", f"h{SQUARE}v{SQUARE}h-{SQUARE}z")
-OTHER = ("other", f"m2 {SQUARE // 2}h{SQUARE - 4}")
+MISSING = ("missing", f"m{HALF} 0l{HALF} {HALF}l-{HALF} {HALF}l-{HALF}-{HALF}z")
+OTHER = ("other", f"m2 {HALF}h{SQUARE - 4}")
 MEANING = {
     AGREES: "a property that held in every case",
     FAILS: "one that failed",
     THIN: "nothing differs, yet mistrusted",
+    MISSING: "no verdict: the run or its process ended",
     OTHER: "not checked: unsupported, or out of time",
 }
 
-SIGNS = {"agrees": AGREES, "mistrusted": THIN}
+SIGNS = {"agrees": AGREES, "mistrusted": THIN, "no verdict": MISSING}
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
@@ -43,25 +47,28 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .agrees { fill: #2f6fb5; }
 .fails { fill: none; stroke: #c4320a; stroke-width: 2.4; }
 .thin { fill: none; stroke: #9a6700; stroke-width: 1.6; }
+.missing { fill: none; stroke: #9a6700; stroke-width: 1.2; }
 .other { fill: none; stroke: #8c959f; stroke-width: 1.2; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
   .quiet { fill: #8d96a0; }
   .agrees { fill: #6cb0f5; }
   .fails { stroke: #ff8a5c; }
-  .thin { stroke: #d4a72c; }
+  .thin, .missing { stroke: #d4a72c; }
 }
 """
 
 
 def draw(run: Run, rows: list[Row]) -> str:
     """Return the picture of a run as SVG: operations down, implementations across."""
-    found = matrix(rows)
+    found = matrix(rows, run)
+    levels = [*found.groups, *distinct(found.rows, "level")]
     cells: dict[tuple[str, str], dict[str, list[Row]]] = {}
-    for row in sorted(rows, key=lambda row: (tuple(found.groups).index(row.level), row.property)):
+    for row in sorted(found.rows, key=lambda row: (levels.index(row.level), row.property)):
         cells.setdefault((row.operation, row.implementation), {}).setdefault(row.property, []).append(row)
-    width = LEFT + len(found.implementations) * (ACROSS * STEP + GAP)
-    body = [text(0, 18, counts(found), "head"), text(0, 36, "; ".join(findings(found)))]
+    said = counts(found), "; ".join(findings(found))
+    width = max(LEFT + len(found.implementations) * (ACROSS * STEP + GAP), 7 * max(map(len, said)))
+    body = [text(0, 18, said[0], "head"), text(0, 36, said[1])]
     for column, name in enumerate(found.implementations):
         body.append(text(LEFT + column * (ACROSS * STEP + GAP), TOP - 8, name, "name head"))
     y = TOP
@@ -71,10 +78,10 @@ def draw(run: Run, rows: list[Row]) -> str:
         for column, name in enumerate(found.implementations):
             x = LEFT + column * (ACROSS * STEP + GAP)
             properties = cells.get((operation, name), {})
-            verdicts = [Cell(tuple(each)).verdict for each in properties.values()]
-            if all(verdict == "unsupported" for verdict in verdicts):
+            if properties and all(row.not_offered() for each in properties.values() for row in each):
                 body.append(text(x, y + SQUARE + 1, "not offered", "quiet"))
                 continue
+            verdicts = [worst(row.verdict for row in each) for each in properties.values()]
             body += squares(verdicts, x, y)
             most = max(most, len(verdicts))
         y += -(-most // ACROSS) * STEP + GAP
@@ -85,8 +92,9 @@ def draw(run: Run, rows: list[Row]) -> str:
             continue
         body += [path(sign, f"M{x} {y}{sign[1]}"), text(x + 14, y + SQUARE + 1, meaning, "quiet")]
         x += 34 + 6 * len(meaning)
+    width = max(width, x)
     body.append(text(0, y + 30, told(run), "quiet"))
-    label = escape(f"{counts(found)}: {'; '.join(findings(found))}", quote=True)
+    label = escape(": ".join(said), quote=True)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 {width} {y + 40}" width="{width}" role="img"'
     return "\n".join([f'{head} aria-label="{label}">', f"<style>{STYLE}</style>", *body, "</svg>", ""])
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-SCHEMA = 1  # raised whenever a name below changes
+SCHEMA = 2  # raised whenever a name below changes
 
-# Worst first. Agreement outranks unsupported: where one dtype agrees and another is not offered, the fold agrees.
+# Worst first. Agreement outranks what was not reached or is not offered: where one dtype agrees, the fold agrees, and
+# says that a part is open.
 VERDICTS = {
     "wrote or read out of bounds": "it touched memory that is not its own",
     "crashed": "its process died; the reason names the signal",
@@ -27,10 +28,11 @@ VERDICTS = {
     "refused what is valid": "it raised ValueError where the contract owes an answer",
     "raised": "it raised something else where the contract owes an answer",
     "nondeterministic": "the same call gave other bits",
+    "no verdict": "it was planned, and the run or its process ended before it answered",
     "mistrusted": "nothing differs, yet the evidence is too thin to call it agreement",
     "expected": "it fails, and the user has listed it with a reason",
-    "not reached": "the budget was spent first",
     "agrees": "it was checked in so many cases, and held in each",
+    "not reached": "it was left out: the budget was spent, or a failure came first",
     "unsupported": "it declares that it does not offer this",
 }
 PASSES = frozenset({"agrees", "unsupported", "expected", "not reached"})
@@ -70,6 +72,7 @@ def new_id() -> str:
 class Row:
     """What was found of one implementation in one property, operation and dtype.
 
+    `dtype` is "" where a row speaks of the operation as a whole: not offered, not reached, or planned and unanswered.
     `worst_ratio` is the largest error in units of its bound: None where nothing is measured, inf where the bound is 0.
     `case` is the (shrunk) case's line. NumPy numbers become Python's, so that a row can travel between processes.
     """
@@ -108,6 +111,14 @@ class Row:
         """Name what identifies a row within its run."""
         return self.property, self.operation, self.dtype, self.implementation
 
+    def check(self) -> tuple[str, str, str]:
+        """Name what is planned, and answered by one row or more: a property of an operation of an implementation."""
+        return self.property, self.operation, self.implementation
+
+    def not_offered(self) -> bool:
+        """Whether the implementation lacks the whole operation, not only a dtype or some geometries of it."""
+        return self.verdict == "unsupported" and not self.dtype
+
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON's own types; an infinite ratio is the string "inf", as JSON has no infinity."""
         content = dataclasses.asdict(self)
@@ -120,6 +131,12 @@ class Row:
         return cls(**content | {"worst_ratio": math.inf} if content.get("worst_ratio") == "inf" else content)
 
 
+def unanswered(identity: str, title: str, level: str, operation: str, implementation: str) -> Row:
+    """Return the row that stands for a planned check until there is a verdict; `identity` is the property's."""
+    reason = "the run or its process ended before it answered"
+    return Row(identity, title, level, operation, "", implementation, "no verdict", reason)
+
+
 _TEXTS = tuple(each.name for each in dataclasses.fields(Row) if each.type == "str")
 
 
@@ -129,7 +146,8 @@ class Run:
 
     `machine` has processor, cores, python, platform; `versions` the libraries. Each of `implementations` has spec (what
     rows call it), name, version, declarations (name -> text) and missing (why it could not be loaded, or "").
-    `finished` is None where the run was cut off.
+    `finished` is None where the run was cut off. `planned` counts the checks that it set out to make, each of one
+    property, operation and implementation; None where that was not entered.
     """
 
     id: str
@@ -142,6 +160,7 @@ class Run:
     implementations: list[dict[str, Any]] = field(default_factory=list)
     finished: str | None = None
     exit_status: int | None = None
+    planned: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON's own types."""

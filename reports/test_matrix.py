@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from reports.matrix import LEVELS, as_markdown, as_text, command, counts, findings, headline, matrix, reasons
+from reports.markdown import as_markdown
+from reports.matrix import LEVELS, matrix
 from reports.rows import VERDICTS
+from reports.sentences import command, counts, findings, headline, reasons
+from reports.terminal import as_text
 from reports.test_ledger import failing_rows, sample_rows, unchecked
 
 ESCAPE = re.compile(r"\x1b\[\d*m")
@@ -31,17 +34,29 @@ def test_examples_are_summed_over_dtypes_and_operations():
     assert only.cells["mine.py"].label == "112"
 
 
-@pytest.mark.parametrize("verdict", [verdict for verdict in VERDICTS if verdict != "unsupported"])
+@pytest.mark.parametrize("verdict", [each for each in VERDICTS if each not in ("unsupported", "not reached")])
 def test_the_worst_verdict_is_shown(verdict):
-    mixed = [row(dtype="a"), row(dtype="b", verdict=verdict), row(dtype="c", verdict="unsupported")]
+    mixed = [row(dtype="a"), *(row(dtype=each, verdict=each) for each in (verdict, "unsupported", "not reached"))]
     (only,) = matrix(mixed).groups["values"]
     assert only.cells["mine.py"].verdict == verdict
 
 
-def test_a_part_that_is_unsupported_leaves_a_dash():
-    (only,) = matrix([row(examples=3), row(dtype="float64", verdict="unsupported", examples=0)]).groups["values"]
-    assert only.cells["mine.py"].label == "3 –"
-    assert not only.parts
+@pytest.mark.parametrize(("verdict", "sign"), [("unsupported", "–"), ("not reached", "…")])
+def test_a_part_that_is_not_checked_leaves_a_sign_and_hides_no_agreement(verdict, sign):
+    found = matrix([row(examples=900), unchecked(row(dtype="float64"), verdict, "")])
+    text = as_text(found, 100, "utf-8")
+    assert line(text, "The output").endswith(f"✓ 900 {sign}")
+    assert f"✓ agrees, in so many cases   ✓ {sign} in part {verdict}   {sign} {verdict}" in text
+    assert f"| ✓ 900 {sign} |" in as_markdown(found)
+    assert not found.lines[0].parts
+
+
+def test_an_operation_that_was_not_reached_at_all_stands_apart():
+    found = matrix([row(examples=900), unchecked(row(operation="l2_pool2d", dtype=""), "not reached", "no time")])
+    text = as_text(found, 100, "utf-8")
+    assert line(text, "The output").endswith("✓ 900 …")
+    assert line(text, "conv2d").endswith("✓ 900")
+    assert line(text, "l2_pool2d").endswith("… not reached")
 
 
 def test_operations_stand_apart_where_their_verdicts_differ():
@@ -88,13 +103,49 @@ def test_the_terminal_shows_counts_verdicts_and_reasons():
     assert line(text, "Convolution is linear").endswith("✓ 275    ✓ 260          ✓ 250      ✓ 119 –")
     assert "3 × the budget of 60 s was spent (mine.py: conv2d, max_pool2d, avg_pool2d)" in text
     assert "42 × declares dtypes float32 (mine.py: 8 operations)" in text
-    assert "✓ agrees, in so many cases, a dash: in part unsupported   ✗ fails" in text
+    assert "✓ agrees, in so many cases   ✓ – in part unsupported   ✗ fails" in text
 
 
-def test_what_has_no_verdict_is_blank_and_the_legend_says_so():
-    text = as_text(matrix([row(), row(implementation="other", property="test_x.py::test_y", title="Y.")]), 100, "utf-8")
-    assert line(text, "Y.").split() == ["Y.", "✓", str(row().examples)]
-    assert "blank: the run ended before a verdict" in text
+@pytest.mark.parametrize("draw", [lambda found: as_text(found, 100, "utf-8"), as_markdown])
+def test_what_is_mistrusted_has_its_reason_below(draw):
+    thin = row(verdict="mistrusted", reason="in 57 of 100 cases the true outputs are nearly all zero", dtype="float64")
+    text = draw(matrix([row(), thin]))
+    assert "1 × in 57 of 100 cases the true outputs are nearly all zero (mine.py: conv2d)" in text
+    assert "? mistrusted" in text
+
+
+def lacking(operation, implementation="mine.py", **changes):
+    """Make the row of an operation that is not offered."""
+    changes = {"operation": operation, "implementation": implementation, "dtype": ""} | changes
+    return unchecked(row(**changes), "unsupported", f"offers no {operation}")
+
+
+@pytest.mark.parametrize("draw", [lambda found: as_text(found, 120, "utf-8"), as_markdown])
+def test_operations_that_nobody_offers_are_told_in_one_sentence(draw):
+    pools = [lacking(operation) for operation in ("max_pool2d", "avg_pool2d")]
+    alone = [lacking(operation, property=f"p{n}", title="Pooled.") for n in "12" for operation in ("max_pool2d", "l2")]
+    text = draw(matrix([row(examples=7), *pools, *alone])).replace("\\", "")
+    assert "✓ 7 –" not in text
+    assert "✓ 7" in text
+    assert "Pooled." not in text
+    assert "offers no" not in text
+    assert "not offered by mine.py: max_pool2d, avg_pool2d, l2 (2 properties)" in text
+    assert "1 implementation, 1 property, 7 cases" in text
+
+
+def test_what_one_implementation_offers_keeps_its_line():
+    pools = [lacking("l2", property="p", title="Pooled."), row(operation="l2", implementation="b", property="p")]
+    text = as_text(matrix([row(), row(implementation="b"), *pools]), 100, "utf-8")
+    assert line(text, "Pooled.").split() == ["Pooled.", "–", "unsupported", "✓", str(row().examples)]
+    assert "not offered by mine.py: l2 (1 property)" in text
+
+
+def test_a_file_that_offers_nothing_is_told_so():
+    text = as_text(matrix([lacking("conv2d"), lacking("l2")]), 100, "utf-8")
+    assert text.split("\n\n") == [
+        "not offered by mine.py: conv2d, l2 (1 property)",
+        "1 implementation, 0 properties, 0 cases, 0 outputs compared: nothing was checked",
+    ]
 
 
 def test_each_reason_is_given_once_with_its_count():
@@ -121,8 +172,9 @@ def test_the_headline_counts_and_judges():
         ([row(), row(implementation="b")], ["all agree"]),
         ([row(), row(implementation="b", verdict="hung")], ["b fails in 1 property", "mine.py agrees"]),
         ([row(verdict="hung"), row(dtype="b", verdict="raised")], ["mine.py fails in 1 property"]),
-        ([row(verdict="hung"), row(property="p", verdict="hung"), row(implementation="b", verdict="crashed")],
-         ["mine.py fails in 2 properties, b in 1"]),
+        ([row(verdict="hung"), row(operation="o"), row(property="p", verdict="hung"),
+          *(row(implementation="b", **its, verdict="crashed") for its in ({}, {"operation": "o"})),
+          row(implementation="b", property="p")], ["mine.py fails in 2 properties, b in 1"]),
         ([row(), row(implementation="b", verdict="unsupported")], ["mine.py agrees", "nothing was checked of b"]),
         ([row(), row(dtype="b", verdict="expected"), row(dtype="c", verdict="not reached")],
          ["mine.py agrees", "1 failure expected", "1 check not reached"]),

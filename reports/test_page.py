@@ -134,6 +134,24 @@ def test_reasons_declarations_and_missing_implementations_are_shown(failing):
     assert "torch-cuda not loaded torch sees no CUDA device" in text
 
 
+def test_what_is_mistrusted_and_what_is_not_offered_are_told():
+    row = next(sample_rows(("mine.py",)))
+    thin = replace(row, verdict="mistrusted", reason="in 57 of 100 cases the true outputs are nearly all zero")
+    pool = replace(row, operation="l2_pool2d", property="p", title="Pooled.", dtype="", verdict="unsupported")
+    text = said(page.render(RUN, [thin, pool]))
+    assert "?mistrusted reasonofinchecks in 57 of 100 cases the true outputs are nearly all zero mine.py" in text
+    assert "Not offered by mine.py: l2_pool2d (1 property)." in text
+    assert "Pooled." not in text
+
+
+def test_a_part_that_is_not_checked_has_its_sign_in_the_legend():
+    row = next(sample_rows(("mine.py",)))
+    left = [replace(row, dtype=each, verdict=each, examples=0) for each in ("unsupported", "not reached")]
+    text = said(page.render(RUN, [replace(row, examples=900), *left]))
+    assert "✓agrees, 900 – …" in text
+    assert "– after a number: in part unsupported … after a number: in part not reached" in text
+
+
 def test_a_run_that_was_cut_off_says_so(passing, failing):
     assert "This run was cut off" in said(failing)
     assert "This run was cut off" not in said(passing)
@@ -185,9 +203,10 @@ def reported(*arguments, cwd):
 
 def test_the_command_line_draws_the_page_and_prints_where(tmp_path):
     written(tmp_path / "results")
-    done = reported("--markdown", "matrix.md", "--export", "sample.jsonl", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["matrix.md", "sample.jsonl", str(Path("report/index.html"))]
+    done = reported(cwd=tmp_path)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, str(Path("report/index.html")), "")
+    done = reported("--markdown", "matrix.md", "--export", "sample.jsonl", "--out", "page.html", cwd=tmp_path)
+    assert (done.returncode, done.stdout.split()) == (0, ["matrix.md", "sample.jsonl", "page.html"])
     again = __main__.main(["--results", str(tmp_path / "sample.jsonl"), "--out", str(tmp_path / "again.html")])
     assert again == 0
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "report/index.html").read_bytes()
@@ -221,10 +240,26 @@ def test_a_page_that_cannot_be_written_gets_one_line(tmp_path, capsys):
     assert re.fullmatch(r"python -m reports: .*cannot be written \(.*\): name another file\n", capsys.readouterr().err)
 
 
-def test_a_missing_library_gets_the_line_that_installs_it(tmp_path):
+@pytest.fixture
+def bare(tmp_path):
+    """Write results into a folder from which jinja2 is not found."""
     written(tmp_path / "results")
     (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError(\"No module named 'jinja2'\", name='jinja2')")
-    done = reported("--markdown", "matrix.md", cwd=tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("asked", [(), ("--out", "page.html"), ("--markdown", "matrix.md", "--out", "page.html")])
+def test_a_missing_library_gets_the_line_that_installs_it(asked, bare):
+    done = reported(*asked, cwd=bare)
     assert done.returncode == 1
-    assert done.stderr == "python -m reports: the page needs jinja2: pip install jinja2 matplotlib pandas\n"
-    assert (tmp_path / "matrix.md").exists()
+    install = "pip install -c constraints.txt jinja2 matplotlib pandas"
+    assert done.stderr == f"python -m reports: the page needs jinja2: {install}\n"
+    assert (bare / "matrix.md").exists() == ("--markdown" in asked)
+
+
+def test_what_needs_no_library_is_written_without(bare):
+    done = reported("--markdown", "matrix.md", "--export", "sample.jsonl", cwd=bare)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["matrix.md", "sample.jsonl"], "")
+    assert (bare / "matrix.md").exists()
+    assert (bare / "sample.jsonl").exists()
+    assert not (bare / "report").exists()
