@@ -342,7 +342,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for name, reason in state.missing.items():
         terminalreporter.write_line(f"{name} was not tested: {reason}")
     if state.ledger is not None:
-        terminalreporter.write_line(f"verdicts: {state.ledger.path}  page: python -m reports")
+        terminalreporter.write_line(f"verdicts: {state.ledger.path}")
+        terminalreporter.write_line(f"page: {_page(config)}")
+
+
+def _page(config: pytest.Config) -> str:
+    """The command that draws the page of this run, from where pytest was started."""
+    command = "python -m reports"
+    if config.option.results is not None:
+        command += f" --results={shlex.quote(str(results_directory(config).resolve()))}"
+    here = config.invocation_params.dir.resolve() == ROOT.resolve()
+    return command if here else f"(cd {shlex.quote(str(ROOT))} && {command})"
 
 
 def _listing(entries: list[Any]) -> str:

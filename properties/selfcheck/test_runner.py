@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+
 import pytest
 
 from properties.selfcheck.test_command_line import QUICK, VALUES, run
@@ -64,6 +68,15 @@ def test_a_fault_of_ours_is_not_charged_to_the_implementation(here):
     assert "im2col differs" not in done.stdout
     (row,) = ledger.rows(here / "results")
     assert (row.verdict, row.message) == ("not reached", "")
+
+
+def test_the_page_is_drawn_by_the_command_that_is_told(here):
+    pytest.importorskip("jinja2", reason="pip install -c constraints.txt jinja2 matplotlib pandas")
+    done = run(here, EXACTLY, "--impl=flipped.py", *QUICK)
+    (command,) = re.findall(r"^page: (.*)$", done.stdout, re.MULTILINE)
+    command = command.replace("python", sys.executable).removesuffix(")") + f" --out={here / 'page.html'})"
+    subprocess.run(command, shell=True, cwd=here, check=True, capture_output=True)
+    assert "flipped.py" in (here / "page.html").read_text()
 
 
 def test_what_does_not_happen_again_is_said_to_come_and_go(here):
