@@ -88,7 +88,13 @@ class TorchAdapter:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> Array:
-        """Call torch.conv2d: x (N, C, H, W), w (K, C/G, FH, FW), b (K,) or None -> (N, K, OH, OW)."""
+        """Call torch.conv2d: x (N, C, H, W), w (K, C/G, FH, FW), b (K,) or None -> (N, K, OH, OW).
+
+        Its arrays come in C order. Channels-last ones end the process in torch 2.13 on the CPU, in groups with stride,
+        dilation and windows wholly in the padding: x (1, 2, 1, 2) with strides (4, 1, 4, 2) elements, w (4, 1, 3, 1),
+        stride 5, padding (4, 3), dilation (2, 6), 2 groups. `properties/` has found it.
+        """
+        x, w = in_c_order(x), in_c_order(w)
         bias = None if b is None else self.tensor(b)
         return self.array(self.torch.conv2d(self.tensor(x), self.tensor(w), bias, stride, padding, dilation, groups))
 
@@ -116,6 +122,7 @@ class TorchAdapter:
             outputs = ((W + 2 * P - D * (F - 1) - 1) // S + 1 for W, F, S, P, D in lines)
             if dy.shape != (wanted := (x.shape[0], w.shape[0], *outputs)):
                 raise ValueError(f"dy shape {dy.shape}: the output's shape {wanted} is accepted")
+        x, w, dy = in_c_order(x), in_c_order(w), in_c_order(dy)  # as in the forward pass
         dx, dw, db = self.torch.ops.aten.convolution_backward(
             self.tensor(dy),
             self.tensor(x),
@@ -262,6 +269,11 @@ class TorchAdapter:
                 self.torch.cuda.synchronize(self.device)
             finally:
                 cuda.matmul.allow_tf32 = before
+
+
+def in_c_order(array: Array) -> Array:
+    """Give an array in C order with the strides of C order, also along axes of one cell, at which torch looks too."""
+    return np.ascontiguousarray(array).ravel().reshape(array.shape)
 
 
 def overhangs(image: int, size: int, stride: int, padding: int) -> bool:
