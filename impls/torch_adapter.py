@@ -92,7 +92,7 @@ class TorchAdapter:
 
         Its arrays come in C order. Channels-last ones end the process in torch 2.13 on the CPU, in groups with stride,
         dilation and windows wholly in the padding: x (1, 2, 1, 2) with strides (4, 1, 4, 2) elements, w (4, 1, 3, 1),
-        stride 5, padding (4, 3), dilation (2, 6), 2 groups. `properties/` has found it.
+        stride 5, padding (4, 3), dilation (2, 6), 2 groups. The suite drew it; it looks like pytorch/pytorch#195394.
         """
         x, w = in_c_order(x), in_c_order(w)
         bias = None if b is None else self.tensor(b)
