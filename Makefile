@@ -18,7 +18,7 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties properties/selfcheck --budget=600
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties properties/test_claims.py properties/selfcheck --budget=600
 
 bench: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reports.ledger import Ledger, Row, Run
 
 ROOT = Path(__file__).parent
+MOST_WORK = 10**8  # of a case of --case: some seconds of the plain loops
 
 # A case's own line reproduces it, in any release of Hypothesis: blobs would not. A slow call is no flaw here.
 settings.register_profile(
@@ -137,6 +138,8 @@ def _parsed(line: str) -> Case:
 
     case = Case.parse(line)
     recipe(case)
+    if case.geometry.macs > MOST_WORK:
+        raise ValueError(f"{case.geometry.macs:,} multiply-adds; at most {MOST_WORK:,} are run by the definition")
     for axis in (case.geometry.vertical, case.geometry.horizontal) if case.operation in POOLING else ():
         if max(axis.pad_before, axis.pad_after) >= axis.extent and not case.same:
             raise ValueError(f"the padding of {str(axis)!r} is not smaller than its window, as pooling wants it")
@@ -196,6 +199,8 @@ def _checks(items: list[pytest.Item]) -> list[Row]:
     for item in items:
         if isinstance(item, pytest.Function) and (law := getattr(item.function, "law", None)) is not None:
             operation, spec = item.callspec.params["subject"]
+            if not item.config.stash[STATE].subjects[spec].offers(operation):
+                continue
             name = f"{item.path.name}::{item.originalname}"
             checks.append(unanswered(name, law.title, law.level, operation, spec))
     return checks
@@ -308,16 +313,16 @@ def _raise_interrupts_again() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run that checked nothing, or found what is no agreement, does not end with 0."""
+    """A run that checked nothing, or less than half, or found what is no agreement, does not end with 0."""
     state = session.config.stash.get(STATE, None)
     if state is None or state.ledger is None or state.run is None:
         return
     from reports.ledger import fails
 
     state.run, state.rows = state.ledger.read(state.run.id)
-    if exitstatus == 0 and (
-        not any(row.examples for row in state.rows) or any(fails(row.verdict) for row in state.rows)
-    ):
+    left = sum(row.verdict == "not reached" for row in state.rows)
+    checked = sum(row.examples > 0 for row in state.rows)
+    if exitstatus == 0 and (left > checked or not checked or any(fails(row.verdict) for row in state.rows)):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     state.ledger.finish(state.run.id, int(session.exitstatus))
     state.ledger.close()
@@ -326,7 +331,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the matrix."""
     state = config.stash.get(STATE, None)
-    if state is None or not state.rows:
+    rows = [] if state is None else state.rows
+    missing = [row for row in rows if row.verdict == "no verdict"]
+    stopped = bool(config.option.maxfail and missing and terminalreporter.stats.get("failed"))
+    if stopped:  # as the user wished
+        rows = [row for row in rows if row.verdict != "no verdict"]
+    if state is None or len(missing) == len(state.rows):
         return
     from reports.matrix import matrix
     from reports.terminal import as_text
@@ -335,10 +345,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     encoding = getattr(sys.stdout, "encoding", None)
     with contextlib.suppress(ValueError, OSError):
         encoding = encoding or sys.__stdout__.encoding  # type: ignore[union-attr]
-    table = as_text(
-        matrix(state.rows, state.run), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup
-    )
+    table = as_text(matrix(rows, state.run), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup)
     terminalreporter.write_line(table)
+    if stopped:
+        terminalreporter.write_line(f"stopped at a failure, as asked: {len(missing):,} checks were not made")
     for name, reason in state.missing.items():
         terminalreporter.write_line(f"{name} was not tested: {reason}")
     if state.ledger is not None:

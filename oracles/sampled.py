@@ -139,7 +139,7 @@ def _judged(truth: Truth, output: np.ndarray, places: np.ndarray) -> Verdict:
     wrong = sum(not found.agrees for found, _ in single)
     where = f"{truth.name}[{', '.join(map(str, place))}]"
     message = f"{wrong} of {len(places)} sampled elements of {truth.name} differ; the worst is {where}\n{told}"
-    return replace(together, message=message, ratio=worst.ratio)
+    return replace(together, message=message, ratio=worst.ratio, place=(truth.name, tuple(place)), want=worst.want)
 
 
 # convolutions: the two blocks whose products make an element, gathered by counting

@@ -169,11 +169,12 @@ def _differs(
 ) -> Verdict:
     where = ", ".join(str(int(i)) for i in place)
     off = abs(float(got) - float(want))
-    units = (
-        f"{off:.6g}, {ratio:.3g} times the bound {within}"
-        if within
-        else f"{off:.6g}; the answer is exact, nothing else will do"
-    )
+    if within and math.isfinite(off):
+        units = f"{off:.6g}, {ratio:.3g} times the bound {within}"
+    elif within:
+        units = "one of the two is not finite"
+    else:
+        units = f"{off:.6g}; the answer is exact, nothing else will do"
     lines = [
         f"{int(wrong.sum())} of {wrong.size} elements of {name} differ; the worst is {name}[{where}]",
         f"  got    {got:.17g}" if isinstance(got, float) else f"  got    {got}",

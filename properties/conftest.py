@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -23,6 +26,8 @@ from properties.laws import Law
 EXAMINER = pytest.StashKey[Examiner]()
 BUDGET = pytest.StashKey["Budget"]()
 UNSHRUNK = pytest.StashKey[bool]()
+ALONE = 20.0  # seconds for a failing case in a process of its own
+CUT_SHORT = pytest.StashKey[bool]()
 
 
 class Budget:
@@ -49,8 +54,9 @@ class Budget:
 
 
 def pytest_ignore_collect(collection_path: Any, config: pytest.Config) -> bool | None:
-    """`pytest properties/` judges implementations; the suite's tests of itself run when their path is named."""
-    if collection_path.name in ("selfcheck", "mutants") and collection_path.parent == root.ROOT / "properties":
+    """`pytest properties/` judges implementations; the suite's tests of itself, and claims, run when named."""
+    unasked = ("selfcheck", "mutants", "test_claims.py")
+    if collection_path.name in unasked and collection_path.parent == root.ROOT / "properties":
         named = [config.invocation_params.dir / str(argument).split("::")[0] for argument in config.args]
         if not any(collection_path in (path, *path.parents) for path in named):
             return True
@@ -113,7 +119,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 # What is cheap and catches most comes first: a run that stops at the first failure, or runs out of time, has done it.
-FIRST = ("values", "gradients", "shape", "refusals", "switches", "specials", "arrays", "repeatability", "sizes")
+FIRST = (
+    "values", "gradients", "shape", "worked_examples", "worked_gradients", "refusals", "switches", "specials", "arrays",
+    "repeatability", "sizes",
+)  # fmt: skip
 
 
 def _rank(item: pytest.Item) -> int:
@@ -159,6 +168,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         else:
             pyfuncitem.obj(subject=examiner)
     except Spent:
+        pyfuncitem.stash[CUT_SHORT] = True
         if not examiner.tallies:
             pytest.skip(f"not reached: the budget of {spec} was spent")
     except Unsatisfiable:  # Hypothesis' word for it that no case was answered
@@ -228,7 +238,7 @@ def _suites_own(call: pytest.CallInfo[None]) -> bool:
 
 
 def _brief(message: str) -> str:
-    """A later failure of an operation, as far as the case's line: the first one has the rest."""
+    """A later failure of an operation, as far as its command: the first one has the rest."""
     return message.partition("\n\npin it above the property:")[0]
 
 
@@ -266,14 +276,38 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure
             shrunk = UNSHRUNK not in item.stash
-            repeats = call.excinfo is None or not isinstance(call.excinfo.value, Flaky)
-            text = messages.told(examiner, _where(item), law, case, verdict, shrunk=shrunk, repeats=repeats)
+            passes = "tried again" if call.excinfo is not None and isinstance(call.excinfo.value, Flaky) else ""
+            if shrunk and not passes and _passes_alone(item, examiner.subject.spec, case):
+                passes = "in a process of its own"
+            text = messages.told(examiner, _where(item), law, case, verdict, shrunk=shrunk, passes=passes)
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
             rows.insert(0, row.to_json())
         else:
             verdict_, reason = _summed(tally, examiner)
+            if verdict_ == "agrees" and CUT_SHORT in item.stash:
+                reason = "the budget was spent"
             rows.append(Row(**common, **counts, verdict=verdict_, reason=reason).to_json())
     return rows
+
+
+def _passes_alone(item: pytest.Function, spec: str, case: Case) -> bool:
+    """Whether a case that failed passes where nothing was called before it."""
+    config = item.config
+    if config.stash[root.STATE].case is not None:  # nothing was: this is such a process
+        return False
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    with tempfile.TemporaryDirectory() as elsewhere:
+        command = [
+            sys.executable, "-m", "pytest", "-c", str(root.ROOT / "pyproject.toml"),
+            f"{item.path}::{item.originalname}", f"--impl={spec}", f"--case={case}", f"--results={elsewhere}",
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, cwd=config.invocation_params.dir, env=settings, capture_output=True, timeout=ALONE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
 
 
 def _where(item: pytest.Function) -> str:

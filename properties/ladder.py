@@ -15,12 +15,12 @@ from properties.examiner import under_test
 from properties.recipes import possible, spelled
 
 RUNGS = tuple(n + d for n in (8, 16, 32, 64, 128, 256) for d in (0, 1, -1))
-LARGEST = {"N": 257, "C": 257, "K": 257, "G": 65, "H": 257, "W": 257, "F": 17}  # C and K of one group
+LARGEST = {"N": 257, "C": 257, "K": 257, "G": 65, "H": 257, "W": 257, "F": 17, "D": 33, "P": 33}  # C, K of a group
 WORK = 2_000_000  # multiply-adds of one call at most
 CELLS = 150_000  # elements of the image at most
 STRIDES = (1, 2, 3, 8)
 
-CHOICES = ("first", "second", "one", "tall", "padding", "stride H", "stride W", "dtype", "recipe", *LARGEST)
+CHOICES = ("first", "second", "one", "tall", "padding", "where", "stride H", "stride W", "dtype", "recipe", *LARGEST)
 
 
 def large_cases(recipes: tuple[str, ...] = ("wide", "gauss")) -> SearchStrategy[Case]:
@@ -30,10 +30,11 @@ def large_cases(recipes: tuple[str, ...] = ("wide", "gauss")) -> SearchStrategy[
         examiner, pick = under_test(), choices.pick
         operation, limits = examiner.operation, examiner.subject.declared.limits
         pools = operation in POOLING
-        free = [letter for letter in LARGEST if letter not in limits and not (pools and letter in "KG")] or ["N"]
+        unused = ("K", "G", "D") if pools else ()
+        free = [letter for letter in LARGEST if letter not in limits and letter not in unused] or ["N"]
         large = {pick("first", free), pick("first" if choices.has("one") else "second", free)}
         size = {letter: _size(choices, letter, letter in large, limits) for letter in LARGEST}
-        axes = [_axis(choices, letter, size, limits) for letter in "HW"]
+        axes = [_axis(choices, letter, size, large, limits) for letter in "HW"]
         counts = _within(size, axes, pools)
         groups = 1 if pools else counts["G"]
         filters = 0 if operation not in CONVOLUTIONS else groups * counts["K"]
@@ -52,20 +53,30 @@ def _size(choices: Choices, letter: str, large: bool, limits: dict[str, tuple[in
         return int(choices.pick(letter, limits[letter]))
     if large:
         return min(int(choices.pick(letter, RUNGS)), LARGEST[letter])
-    return 1 if letter == "G" else int(choices.pick(letter, (1, 2, 3))) + 3 * (letter in "HW")
+    return 1 if letter in "GDP" else int(choices.pick(letter, (1, 2, 3))) + 3 * (letter in "HW")
 
 
-def _axis(choices: Choices, letter: str, size: dict[str, int], limits: dict[str, tuple[int, ...]]) -> Axis:
-    """One axis; a large window is large in both directions, or in the horizontal one alone."""
+def _axis(
+    choices: Choices, letter: str, size: dict[str, int], large: set[str], limits: dict[str, tuple[int, ...]]
+) -> Axis:
+    """One axis. A large window is large in both directions or in the horizontal one; dilation and padding in either."""
+    pooling = under_test().operation in POOLING
+    here = choices.pick("where", ("HW", "H", "W"))
     extent = size["F"]
     if "F" not in limits and letter == "H" and choices.has("tall"):
         extent = min(extent, 3)
-    stride = choices.pick(
-        f"stride {letter}", [step for step in STRIDES if step in limits.get("S", STRIDES)] or limits["S"]
-    )
-    padding = min(int(choices.has("padding")), extent - 1)
+    if "F" not in limits and "P" in large and pooling:
+        extent = max(extent, size["P"] + 1)  # a pool's padding is smaller than its window
+    if "F" not in limits and "D" in large:
+        extent = max(2, extent)
+    steps = [step for step in STRIDES if step in limits.get("S", STRIDES)] or limits["S"]
+    dilation = size["D"] if "D" in limits or ("D" in large and letter in here) else 1
+    padding = size["P"] if "P" in limits or ("P" in large and letter in here) else int(choices.has("padding"))
+    if pooling:
+        dilation, padding = 1, min(padding, extent - 1)
     padding = padding if padding in limits.get("P", (padding,)) else limits["P"][0]
-    return Axis(max(size[letter], extent - 2 * padding), extent, stride, 1, padding, padding)
+    cells = max(size[letter], dilation * (extent - 1) + 1 - 2 * padding)
+    return Axis(cells, extent, choices.pick(f"stride {letter}", steps), dilation, padding, padding)
 
 
 def _within(size: dict[str, int], axes: list[Axis], pools: bool) -> dict[str, int]:

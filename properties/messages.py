@@ -32,11 +32,11 @@ def told(
     verdict: Verdict,
     *,
     shrunk: bool = True,
-    repeats: bool = True,
+    passes: str = "",
 ) -> str:
     """The whole message of a failed property; `node` is what pytest takes for it.
 
-    `shrunk`: it was made as small as it would go. `repeats`: the case failed again when Hypothesis tried it again.
+    `shrunk`: it was made as small as it would go. `passes`: when the case was tried again and did not fail.
     """
     spec = examiner.subject.spec
     again = f"pytest {shlex.quote(node)} --impl={shlex.quote(spec)}"
@@ -50,8 +50,9 @@ def told(
     ]
     if not shrunk:
         lines += [f"not made smaller, as {case.operation} had failed before; alone it would be:", f"  {again}"]
-    if not repeats:
-        lines += ["it did not fail when it was tried again: what is returned varies, or depends on earlier calls"]
+    if passes:
+        lines += ["", f"{passes}, this case passes: what is returned depends on earlier calls, or varies"]
+        return "\n".join([*lines, "", "run the property again:", f"  {again}"])
     lines += ["", "run this case again:", f"  {again} --case={shlex.quote(str(case))}"]
     lines += ["", "pin it above the property:", f'  @example(case=Case.parse("{case}"))']
     lines += ["", "see it alone:", textwrap.indent("\n".join(script(examiner, case, verdict)), "  ")]
@@ -109,6 +110,8 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
         *made(case, data, drawn=not verdict.data and not refused),
         *relaid(case, data),
     ]
+    if HOW_TO_RUN in lines[0]:  # once is enough
+        lines[1:] = [line.removesuffix(f"  {HOW_TO_RUN}") for line in lines[1:]]
     if verdict.place is None:
         return [*lines, f"print({call_})", *due(verdict)]
     names = {"conv2d_backward": "dx, dw, db", "max_pool2d": "y, switches"}.get(case.operation, verdict.place[0])

@@ -13,7 +13,7 @@ from oracles.case import BACKWARD, CONVOLUTIONS, FORWARD, Case
 from oracles.formats import FORMATS
 from oracles.verdict import DIFFERS, Verdict, form, joined
 from properties import probing
-from properties.examiner import Examiner, Unsupported
+from properties.examiner import Examiner, Unsupported, under_test
 from properties.laws import law
 from properties.neighbours import CHANGES, neighbour, with_data
 from properties.probing import ANY, all_judged, found, judged, noted, probe, varied
@@ -22,6 +22,14 @@ from properties.strategies import cases
 EVERY = (*FORWARD, *BACKWARD)
 CHANGED = "changed its input"
 SMALL = {"extent": (1, 2, 3, 4), "margin": range(6)}
+
+
+def plain(case: Case) -> Case:
+    """The case with one channel, one filter and one group, where the implementation takes that."""
+    g, limits = case.geometry, under_test().subject.declared.limits
+    if not all(1 in limits.get(letter, (1,)) for letter in "CKG"):
+        return case
+    return dataclasses.replace(case, geometry=dataclasses.replace(g, C=1, K=min(g.K, 1), G=1))
 
 
 @law("arrays", EVERY, cases(("narrow",)))
@@ -105,8 +113,24 @@ def test_image_and_filters_share_memory(subject: Examiner, case: Case) -> None:
 @law("arrays", EVERY, cases(("wide", "narrow"), extent=(1, 2, 3), stride=(1, 2), margin=range(6)))
 def test_results_share_no_memory(subject: Examiner, case: Case) -> None:
     """A result is the caller's own: in memory with no input, no other result and nothing that is kept."""
-    facts = probe(subject, case, "aliasing")
-    verdict = judged(subject, case, facts["outputs"])
+    verdict = subject.hold(case, owned(subject, case))
+    assert verdict.agrees, verdict.message
+
+
+@law("arrays", EVERY, cases(("narrow",), extent=(1,), stride=(1,), padding=(0,), dilation=(1,), bias=False).map(plain))
+def test_a_result_that_equals_an_input_is_a_copy(subject: Examiner, case: Case) -> None:
+    """Where a filter of a single 1, or a window of one cell, gives the image back, it gives a copy."""
+    data = truths.inputs(case)
+    if data.get("w") is not None:
+        data["w"] = np.ones_like(data["w"])
+    verdict = subject.hold(case, owned(subject, case, data))
+    assert verdict.agrees, verdict.message
+
+
+def owned(subject: Examiner, case: Case, data: probing.Data | None = None) -> Verdict:
+    """Judge a call, on the case's data or on the data given, and where its results lie."""
+    facts = probe(subject, case, "aliasing", data=data)
+    verdict = judged(subject, case, facts["outputs"], data=data)
     if verdict.agrees:
         names, told = [*truths.inputs(case)], lambda i: probing.output(case, i)
         shared = [f"{told(i)} lies in the memory of the input {names[j]}" for i, j in facts["inputs"]]
@@ -115,9 +139,8 @@ def test_results_share_no_memory(subject: Examiner, case: Case) -> None:
         if subject.subject.declared.deterministic:  # elsewhere the bits may change of themselves
             shared += [f"writing over earlier results changes the next call's {told(i)}" for i in facts["disturbed"]]
         if shared:
-            verdict = found(DIFFERS, "\n".join(shared))
-    verdict = subject.hold(case, verdict)
-    assert verdict.agrees, verdict.message
+            verdict = dataclasses.replace(found(DIFFERS, "\n".join(shared)), data=data)
+    return verdict
 
 
 @law("arrays", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",))

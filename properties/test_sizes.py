@@ -51,7 +51,8 @@ def test_rounding_errors_have_the_variance_of_correct_rounding(subject: Examiner
     if verdict.agrees and subject.arithmetic.accuracy == "direct":
         (truth,) = truths.truth(case, subject.arithmetic)
         n = case.geometry.terms if case.operation == "conv2d" else case.geometry.window
-        verdict = subject.hold(case, variance(truth, result, n))
+        average = case.operation.startswith("avg")
+        verdict = subject.hold(case, variance(truth, result, n, average=average))
     assert verdict.agrees, verdict.message
 
 
@@ -63,7 +64,8 @@ def test_rounding_errors_point_in_no_direction(subject: Examiner, case: Case) ->
     if verdict.agrees and subject.arithmetic.accuracy == "direct":
         outputs = result if isinstance(result, (tuple, list)) else (result,)
         for truth, output in zip(truths.truth(case, subject.arithmetic), outputs, strict=True):
-            verdict = subject.hold(case, leaning(truth, output)) if verdict.agrees else verdict
+            average = case.operation.startswith("avg")
+            verdict = subject.hold(case, leaning(truth, output, average=average)) if verdict.agrees else verdict
     assert verdict.agrees, verdict.message
 
 
@@ -80,13 +82,18 @@ def errors(truth: Truth, output: np.ndarray) -> np.ndarray:
     return found
 
 
-def variance(truth: Truth, output: np.ndarray, k: int) -> Verdict:
-    """The verdict on all errors together, on positive data, where A is the output itself."""
+def variance(truth: Truth, output: np.ndarray, k: int, *, average: bool = False) -> Verdict:
+    """The verdict on all errors together, on positive data, where A is the output itself.
+
+    An average may be a product with the rounded reciprocal of the count: one relative error of up to u in all outputs.
+    """
     covered = truth.value > 0  # a window wholly in the padding has no error
     total = int(covered.sum())
     if total < 64 or truth.form.narrow:  # a narrow result is rounded once more, which these limits do not count
         return Verdict()
     e = errors(truth, output)[covered] / (truth.form.u * truth.value[covered])
+    if average:
+        e = e - np.clip(e.mean(), -1, 1)
     squares, lean = float((e * e).sum() / (1.6 * k * total)), float(abs(e.sum()) / math.sqrt(16 * k * total))
     if max(squares, lean) <= 1:
         return Verdict(ratio=max(squares, lean), elements=0)
@@ -95,9 +102,12 @@ def variance(truth: Truth, output: np.ndarray, k: int) -> Verdict:
     return Verdict("differs", f"{message}: a narrower accumulator, or truncation", math.inf)
 
 
-def leaning(truth: Truth, output: np.ndarray) -> Verdict:
-    """The verdict on the mean of error * sign(want), in standard errors."""
-    away = (errors(truth, output) * np.sign(truth.value)).ravel()
+def leaning(truth: Truth, output: np.ndarray, *, average: bool = False) -> Verdict:
+    """The verdict on the mean of error * sign(want), in standard errors; an average is excused as in `variance`."""
+    away, size = (errors(truth, output) * np.sign(truth.value)).ravel(), np.abs(truth.value).ravel()
+    if average and size.any():
+        factor = float(away @ size) / float(size @ size)  # by least squares
+        away = away - np.clip(factor, -truth.form.u, truth.form.u) * size
     if away.size < 256 or not away.any():
         return Verdict()
     deviation = float(away.mean() / (away.std() / math.sqrt(away.size) or math.inf))

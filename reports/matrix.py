@@ -52,6 +52,8 @@ class Cell:
     def open(self) -> tuple[str, ...]:
         """Why a part of what agrees was not checked: unsupported, not reached, or both."""
         found = {row.verdict for row in self.rows} if self.verdict == "agrees" else set()
+        if found and any(row.cut_short() for row in self.rows):
+            found.add("not reached")
         return tuple(verdict for verdict in OPEN if verdict in found)
 
     @property

@@ -119,6 +119,10 @@ class Row:
         """Whether the implementation lacks the whole operation, not only a dtype or some geometries of it."""
         return self.verdict == "unsupported" and not self.dtype
 
+    def cut_short(self) -> bool:
+        """Whether it agrees in fewer cases than were wanted: the reason says why."""
+        return self.verdict == "agrees" and bool(self.reason)
+
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON's own types; an infinite ratio is the string "inf", as JSON has no infinity."""
         content = dataclasses.asdict(self)

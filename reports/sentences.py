@@ -88,6 +88,8 @@ def findings(matrix: Matrix) -> list[str]:
         said.append(f"{plural(expected, 'failure')} expected")
     if left := sum(row.verdict == "not reached" for row in matrix.rows):
         said.append(f"{plural(left, 'check')} not reached")
+    if cut := len({row.check() for row in matrix.rows if row.cut_short()}):
+        said.append(f"{plural(cut, 'check')} cut short")
     return said
 
 

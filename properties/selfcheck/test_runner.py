@@ -45,6 +45,16 @@ from impls import im2col
 def conv2d(x, w, b, **p): return im2col.conv2d(x, w, b, **p)
 def supports(operation, **p): return None if p["stride"][0] % 2 else "even strides are to come"
 """,
+    "stale.py": """
+import numpy as np
+from impls import im2col
+seen = 0
+def conv2d(x, w, b, **p):
+    global seen
+    y = im2col.conv2d(x, w, b, **p) + (seen > 2)
+    seen += 1
+    return y
+""",
     "broken.py": """
 def pytest_collection_finish(session):
     import properties.examiner
@@ -83,7 +93,15 @@ def test_what_does_not_happen_again_is_said_to_come_and_go(here):
     done = run(here, EXACTLY, "--impl=counts.py", *QUICK)
     assert done.returncode == 1
     assert "counts.py: conv2d differs" in done.stdout
-    assert "what is returned varies, or depends on earlier calls" in done.stdout
+    assert "tried again, this case passes: what is returned depends on earlier calls, or varies" in done.stdout
+    assert "--case=" not in done.stdout
+
+
+def test_what_fails_after_other_calls_alone_is_said_to_depend_on_them(here):
+    done = run(here, EXACTLY, "--impl=stale.py", *QUICK)
+    assert done.returncode == 1
+    assert "in a process of its own, this case passes: what is returned depends on earlier calls" in done.stdout
+    assert "--case=" not in done.stdout
 
 
 def test_an_interrupt_that_python_cannot_raise_ends_the_run(here):

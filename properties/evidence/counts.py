@@ -1,0 +1,231 @@
+"""Claims on parameters and on work: counted from geometries, since what is measured varies from machine to machine."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from impls.contract import Contract
+from oracles import layers
+from oracles.geometry import Axis, Geometry
+from properties.evidence.finding import Finding, decides
+from properties.evidence.kernels import Kernels, whole
+from properties.worked import column_matrix, layer
+
+CONV1 = layer(227, 3, F=11, S=4, K=96)  # of AlexNet
+CIFAR = layer(32, 3, F=3, P=1, K=12)
+
+
+def learned(g: Geometry) -> int:
+    """Count the weights and biases of a layer, shared by all places; a pool has none."""
+    return prod(g.w_shape) + g.K if g.K else 0
+
+
+def connected(inputs: int, outputs: int) -> Geometry:
+    """Describe a fully connected layer, as a filter of one cell over so many channels."""
+    return layer(1, inputs, F=1, K=outputs)
+
+
+def vgg16(*, pooled: bool) -> Iterator[Geometry]:
+    """Give VGG-16's convolutions, and its pools unless they are left out: 3x3 filters, padded by 1.
+
+    Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2014.
+    """
+    side, depth = 224, 3
+    for filters, repeated in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(repeated):
+            yield layer(side, depth, F=3, P=1, K=filters)
+            depth = filters
+        if pooled:
+            yield layer(side, depth, F=2, S=2, K=0)
+            side //= 2
+
+
+@decides("sharing-saves-parameters")
+def sharing(k: Kernels) -> Finding:
+    """Compare one set of weights for each filter with one for each output."""
+    finding = Finding()
+    for g in (CONV1, CIFAR, next(vgg16(pooled=True))):
+        unshared = prod(g.y_shape) * (g.terms + 1)
+        finding.see(1000 * learned(g) < unshared, f"{g}: {learned(g)} of {unshared}")
+    finding.figure(prod(CONV1.y_shape) * (CONV1.terms + 1), learned(CONV1), CONV1.vertical.out * CONV1.horizontal.out)
+    return finding
+
+
+@decides("pooling-saves-parameters")
+def pooling_saves(k: Kernels) -> Finding:
+    """Compare the parameters of what follows, with the pooling and without: a convolution, a fully connected layer."""
+    finding = Finding()
+    before, after = learned(layer(32, 12, F=3, P=1, K=12)), learned(layer(16, 12, F=3, P=1, K=12))
+    finding.see(after < before, f"a convolution has {before} parameters, and {after} behind a pooling")
+    pooled = k.max(whole(1, 1, 12, 32, 32), 2, 2)
+    one, other = (learned(connected(inputs, 10)) for inputs in (12 * 32 * 32, pooled.size))
+    finding.see(other < one, f"{other} of {one}", within=True)
+    finding.figure(one, other, before)
+    return finding
+
+
+@decides("pooling-and-relu-have-no-parameters")
+def without_parameters(k: Kernels) -> Finding:
+    """Look for weights among what the operations are given."""
+    finding = Finding()
+    finding.see(learned(layer(32, 12, F=2, S=2, K=0)) == 0, "a pool's geometry")
+    for operation in (Contract.max_pool2d, Contract.avg_pool2d, Contract.l2_pool2d, layers.relu):
+        finding.see({"w", "b"}.isdisjoint(inspect.signature(operation).parameters), operation.__name__)
+    for operation in (Contract.conv2d, layers.fully_connected):
+        finding.see({"w", "b"} <= set(inspect.signature(operation).parameters), operation.__name__)
+    return finding
+
+
+@decides("relu-has-no-hyperparameters")
+def hyperparameters(k: Kernels) -> Finding:
+    """Look for sizes, strides and paddings among what the operations are given."""
+    finding = Finding()
+    finding.see(list(inspect.signature(layers.relu).parameters) == ["x"], "relu")
+    for operation in (Contract.conv2d, Contract.max_pool2d):
+        finding.see({"stride", "padding"} <= set(inspect.signature(operation).parameters), operation.__name__)
+    return finding
+
+
+@decides("convolutions-do-most-of-the-work")
+def heaviest(k: Kernels) -> Finding:
+    """Compare the multiply-adds of convolutions with those of all other layers, comparisons included."""
+    finding = Finding()
+    rest = layer(32, 12, F=2, S=2, K=0).macs + connected(3072, 10).macs
+    finding.see(CIFAR.macs > rest, f"{CIFAR.macs} and {rest}")
+    stages = list(vgg16(pooled=True))
+    convolutions = sum(g.macs for g in stages if g.K)
+    pools = sum(g.macs for g in stages if not g.K)
+    others = [connected(*sizes).macs for sizes in ((7 * 7 * 512, 4096), (4096, 4096), (4096, 1000))]
+    finding.see(convolutions > pools + sum(others), f"{convolutions} and {pools + sum(others)}")
+    finding.figure(CIFAR.macs, connected(3072, 10).macs, convolutions, sum(others))
+    return finding
+
+
+STRIDED = [CONV1, layer(56, 64, F=3, P=1, K=64), layer(7, 1, F=3), layer(7, 1, F=3, S=3), layer(5, 1, F=5)]
+
+
+@decides("larger-stride-less-work")
+def less_work(k: Kernels) -> Finding:
+    """Compare the multiply-adds of a layer with those at one stride more."""
+    finding = Finding()
+    for g in STRIDED:
+        axis = replace(g.horizontal, stride=g.horizontal.stride + 1)
+        more = replace(g, vertical=axis, horizontal=axis)
+        finding.see(more.macs < g.macs, f"{g}: {g.macs}, then {more.macs}", within=axis.out < g.horizontal.out)
+    dense = layer(227, 3, F=11, K=96)
+    finding.figure(dense.macs, CONV1.macs)
+    return finding
+
+
+@decides("larger-stride-less-memory")
+def less_memory(k: Kernels) -> Finding:
+    """Compare the outputs of kernels at stride 1, 2 and 4."""
+    finding = Finding()
+    x, w = whole(1, 1, 1, 16, 16), whole(2, 3, 1, 3, 3)
+    cells = [k.conv(x, w, S=S, P=1).size for S in (1, 2, 4)]
+    finding.see(cells[0] > cells[1] > cells[2], f"{cells}")
+    finding.figure(*cells)
+    return finding
+
+
+@decides("pooling-cheaper-than-convolution")
+def pool_cheaper(k: Kernels) -> Finding:
+    """Compare the comparisons of a pool with the multiply-adds of a convolution of the same geometry."""
+    finding = Finding()
+    for C in (1, 3, 64):
+        convolution = layer(56, C, F=3, S=2, P=1, K=C)
+        pool = replace(convolution, K=0)
+        finding.see(pool.macs < convolution.macs, f"C={C}: {pool.macs} and {convolution.macs}", within=C > 1)
+    finding.figure(pool.macs, convolution.macs, convolution.macs // pool.macs)
+    return finding
+
+
+@decides("stride-cheaper-than-pooling-after-stride-1")
+def stride_cheaper(k: Kernels) -> Finding:
+    """Compare the work of a convolution at stride 2 with that of one at stride 1 and a pooling by 2."""
+    finding = Finding()
+    for W, C, K in ((56, 64, 64), (32, 3, 12), (224, 3, 64)):
+        dense, strided = layer(W, C, F=3, P=1, K=K), layer(W, C, F=3, S=2, P=1, K=K)
+        pool = layer(W, K, F=2, S=2, K=0)
+        assert pool.y_shape[1:] == strided.y_shape[1:]  # the same volume comes out
+        finding.see(strided.macs < dense.macs + pool.macs, f"{W}x{W}x{C}")
+        finding.see(4 * strided.macs == dense.macs, f"{W}x{W}x{C}: {dense.macs / strided.macs:.3g} times as many")
+        if C == 64:
+            finding.figure(dense.macs, pool.macs, strided.macs)
+    return finding
+
+
+@decides("pooling-cheaper-than-a-second-convolution")
+def second_convolution(k: Kernels) -> Finding:
+    """Compare, after the same convolution at stride 1, a pooling by 2 with a convolution at stride 2."""
+    finding = Finding()
+    for W, C in ((56, 64), (32, 12), (224, 64)):
+        first = layer(W, C, F=3, P=1, K=C).macs
+        pooled, strided = layer(W, C, F=2, S=2, K=0).macs, layer(W, C, F=3, S=2, P=1, K=C).macs
+        finding.see(first + pooled < first + strided, f"{W}x{W}x{C}")
+        if (W, C) == (56, 64):
+            finding.figure(first + pooled, first + strided)
+    return finding
+
+
+@decides("down-sampling-keeps-times-viable")
+def viable(k: Kernels) -> Finding:
+    """Count the multiply-adds of a shallow and of a deep network with their pools and without: ten times as many."""
+    finding = Finding()
+    shallow = [CIFAR.macs + connected(inputs, 10).macs for inputs in (12 * 16 * 16, 12 * 32 * 32)]
+    deep = [sum(g.macs for g in vgg16(pooled=pooled) if g.K) for pooled in (True, False)]
+    finding.see(shallow[1] >= 10 * shallow[0], f"the small network: {shallow[1] / shallow[0]:.3g} times")
+    finding.see(deep[1] >= 10 * deep[0], f"VGG-16: {deep[1] / deep[0]:.3g} times", within=True)
+    finding.figure(f"{deep[1] / deep[0]:.0f}", f"{shallow[1] / shallow[0]:.2f}")
+    return finding
+
+
+@decides("im2col-takes-memory")
+def im2col_memory(k: Kernels) -> Finding:
+    """Compare the cells of the column matrix with those of the image."""
+    finding = Finding()
+    for g in (CONV1, layer(6, 2, F=3), layer(6, 2, F=2, S=2), layer(7, 1, F=2, S=3)):
+        cells = column_matrix(np.zeros(g.x_shape), g).size
+        smaller = g.horizontal.stride < g.horizontal.extent
+        finding.see(cells > prod(g.x_shape), f"{g}: {cells} of {prod(g.x_shape)}", within=smaller)
+    columns, pixels = column_matrix(np.zeros(CONV1.x_shape), CONV1).size, prod(CONV1.x_shape)
+    finding.figure(columns, pixels, f"{columns / pixels:.1f}")
+    return finding
+
+
+@decides("im2col-repeats-pixels")
+def im2col_repeats(k: Kernels) -> Finding:
+    """Number the cells of an image, and count how often each number is in its columns."""
+    finding = Finding()
+    for F, S in ((3, 1), (3, 2), (11, 4), (2, 2), (2, 3)):
+        g = layer(16, 1, F=F, S=S)
+        columns = column_matrix(np.arange(256).reshape(g.x_shape), g)
+        most = int(np.bincount(columns.ravel()).max())
+        finding.see(most > 1, f"F={F}, S={S}: at most {most} times", within=S < F)
+        if F == 11:
+            finding.see(most <= g.overlap, within=True)
+    finding.figure(Axis(227, 11, 4).overlap ** 2)
+    return finding
+
+
+@decides("switches-save-work")
+def switches(k: Kernels) -> Finding:
+    """Route gradients by switches and by searching each window again: the same, and the work of both counted."""
+    finding = Finding()
+    x, dy = whole(4, 1, 1, 8, 8, most=99), whole(5, 1, 1, 4, 4)
+    _, found = k.switched(x, 2, 2)
+    searched = np.zeros_like(x)
+    for oy, ox in np.ndindex(4, 4):
+        block = x[0, 0, 2 * oy : 2 * oy + 2, 2 * ox : 2 * ox + 2]
+        fy, fx = divmod(int(block.argmax()), 2)
+        searched[0, 0, 2 * oy + fy, 2 * ox + fx] += dy[0, 0, oy, ox]
+    finding.see(np.array_equal(k.routed(dy, found, x.shape), searched), "routed elsewhere")
+    pool = layer(224, 64, F=2, S=2, K=0)
+    finding.see(prod(pool.y_shape) < pool.macs)
+    finding.figure(prod(pool.y_shape), pool.macs)
+    return finding

@@ -1,0 +1,165 @@
+"""Claims on images: what moves when they move, and what pooling keeps of them. Some are tried on a photograph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oracles.layers import relu
+from properties.evidence.finding import Finding, decides
+from properties.evidence.kernels import Array, Kernels, whole
+from properties.photograph import pixels
+
+FILTERS = whole(23, 8, 3, 3, 3)  # eight filters of random signs
+
+
+def shifted() -> tuple[Array, Array]:
+    """Cut 194x194 cells out of the photograph, and once more one pixel further to the right; grey is 0."""
+    x = pixels().astype(np.float64) - 128
+    return x[:, :, 16:210, 16:210], x[:, :, 16:210, 17:211]
+
+
+def change(one: Array, other: Array) -> float:
+    """Give |other - one|^2 / |one|^2."""
+    return float(((other - one) ** 2).sum() / (one**2).sum())
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage: without decimals, which decoders of JPEG may differ in."""
+    return f"{100 * share:.0f} %"
+
+
+@decides("maps-are-sensitive-to-location", large=True)
+def sensitive(k: Kernels) -> Finding:
+    """Move the photograph by one pixel, and compare its maps: they change, and not when they are moved back."""
+    finding = Finding()
+    one, other = (k.conv(x, FILTERS) for x in shifted())
+    finding.see(change(one, other) > 0.01, "hardly changed")
+    finding.see(np.array_equal(one[:, :, :, 1:], other[:, :, :, :-1]), "not moved along")
+    finding.figure(percent(change(one, other)))
+    return finding
+
+
+@decides("larger-stride-translation-invariance", large=True)
+def stride_invariance(k: Kernels) -> Finding:
+    """Move the photograph by one pixel and compare its maps at strides 1 to 4, from every place the stride may begin.
+
+    The S*S maps at stride S are together the map at stride 1: so their changes, weighted, average to its change, and
+    not all of them can be less.
+    """
+    finding = Finding()
+    images = shifted()
+    dense = [k.conv(x, FILTERS)[:, :, :192, :192] for x in images]
+    for S in (2, 3, 4):
+        moved, energy = 0.0, 0.0
+        places = []
+        for top, left in np.ndindex(S, S):
+            one, other = (k.conv(x[:, :, top:, left:], FILTERS, S=S)[:, :, : 192 // S, : 192 // S] for x in images)
+            places.append(change(one, other))
+            moved, energy = moved + ((other - one) ** 2).sum(), energy + (one**2).sum()
+        finding.see(max(places) < change(*dense), f"S={S}: up to {percent(max(places))}")
+        finding.see(moved / energy < change(*dense), f"S={S}: {percent(moved / energy)} over all places")
+        finding.figure(percent(moved / energy))
+    finding.figure(percent(change(*dense)))
+    return finding
+
+
+@decides("pooling-translation-invariance", large=True)
+def pooling_invariance(k: Kernels) -> Finding:
+    """Move the photograph by one pixel and compare its maps after ReLU, and after pooling them."""
+    finding = Finding()
+    one, other = (relu(k.conv(x, FILTERS)) for x in shifted())
+    finding.figure(percent(change(one, other)))
+    for F in (2, 3, 4):
+        for name, pool in (("max", k.max), ("average", k.average)):
+            pooled = change(pool(one, F, F), pool(other, F, F))
+            finding.see(pooled < change(one, other), f"{name} {F}x{F}: {percent(pooled)}")
+            finding.see(pooled > 0, f"{name} {F}x{F}: no change at all")
+            if F == 2:
+                finding.figure(percent(pooled))
+    return finding
+
+
+@decides("larger-windows-destroy-more", large=True)
+def destroys(k: Kernels) -> Finding:
+    """Pool the photograph, enlarge it again cell by cell, and measure the root mean square of what is lost."""
+    finding, x = Finding(), pixels()[:, :, :216, :216].astype(np.float64)
+    for name, pool in (("max", k.max), ("average", k.average)):
+        lost = []
+        for F in (2, 3, 4, 6, 8):
+            back = pool(x, F, F).repeat(F, 2).repeat(F, 3)
+            lost.append(float(np.sqrt(((back - x) ** 2).mean())))
+        finding.see(lost == sorted(lost), f"{name}: {lost}")
+        if name == "max":
+            finding.figure(f"{lost[0]:.0f}", f"{lost[1]:.0f}", f"{lost[-1]:.0f}")
+    return finding
+
+
+@decides("map-shows-where-its-feature-is")
+def shows(k: Kernels) -> Finding:
+    """Lay a filter's own pattern anywhere on a dark image and find the largest output; then beside a bright patch."""
+    finding = Finding()
+    w = np.array([[1.0, 2], [3, 4]]).reshape(1, 1, 2, 2)
+    for top, left in np.ndindex(5, 5):
+        x = np.zeros((1, 1, 6, 6))
+        x[0, 0, top : top + 2, left : left + 2] = w
+        place = np.unravel_index(k.conv(x, w).argmax(), (5, 5))
+        finding.see(place == (top, left), f"at {top}, {left}", within=True)
+    x = np.zeros((1, 1, 6, 6))
+    x[0, 0, :2, :2], x[0, 0, 3:, 3:] = w, 9
+    y = k.conv(x, w)
+    finding.see(y[0, 0, 0, 0] == y.max(), f"{y[0, 0, 0, 0]:g} beside {y.max():g}")
+    finding.figure(f"{y[0, 0, 0, 0]:g}", f"{y.max():g}")
+    return finding
+
+
+@decides("max-pooling-tells-presence")
+def presence(k: Kernels) -> Finding:
+    """Light one of four cells, and compare what pooling gives of it."""
+    finding = Finding()
+    for cell in range(4):
+        x = np.zeros((1, 1, 2, 2))
+        x.flat[cell] = 1
+        finding.see(k.max(x, 2, 2).item() == 1, f"cell {cell}")
+    finding.see(k.max(np.zeros((1, 1, 2, 2)), 2, 2).item() == 0, "none")
+    finding.figure(f"{k.average(x, 2, 2).item():g}")
+    return finding
+
+
+@decides("max-pooling-keeps-sharp-features")
+def sharp(k: Kernels) -> Finding:
+    """Draw a line of one pixel, bright on dark and dark on bright, and measure the contrast that is left."""
+    finding, left = Finding(), []
+    for line in (255.0, 0.0):
+        x = np.full((1, 1, 8, 8), 255 - line)
+        x[..., 3] = line
+        left.append(np.ptp(k.max(x, 2, 2)))
+        finding.see(left[-1] == 255, f"a line of {line:g}: contrast {left[-1]:g}", within=line > 0)
+    finding.figure(*(f"{contrast:g}" for contrast in left), f"{np.ptp(k.average(x, 2, 2)):g}")
+    return finding
+
+
+@decides("average-pooling-keeps-smooth-features")
+def smooth(k: Kernels) -> Finding:
+    """Average a slope, whose value is known in the middle of each window, and stripes of one pixel."""
+    finding = Finding()
+    down, across = np.indices((8, 8)).astype(np.float64)
+    slope, stripes = 3 * down + across, 255 * (across % 2)
+    centres = (slope[::2, ::2] + slope[1::2, 1::2]) / 2
+    finding.see(np.array_equal(k.average(slope[None, None], 2, 2)[0, 0], centres), "a slope")
+    finding.see(np.ptp(k.average(stripes[None, None], 2, 2)) == 0, "stripes are left")
+    off = k.max(slope[None, None], 2, 2)[0, 0] - centres
+    assert np.ptp(off) == 0  # the maximum of a slope is in the window's corner
+    finding.figure(f"{off[0, 0]:g}", f"{k.average(stripes[None, None], 2, 2).max():g}")
+    return finding
+
+
+@decides("pooling-reduces-variance", large=True)
+def variance(k: Kernels) -> Finding:
+    """Pool independent normal numbers of variance 1 by 2x2."""
+    finding = Finding()
+    x = np.random.default_rng(24).standard_normal((1, 1, 1024, 1024))
+    for name, pool in (("average", k.average), ("max", k.max), ("L2", k.l2)):
+        left = pool(x, 2, 2).var()
+        finding.see(left < x.var(), f"{name}: {left:.3g}")
+        finding.figure(f"{left:.2f}")
+    return finding

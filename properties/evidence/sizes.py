@@ -1,0 +1,215 @@
+"""Claims on sizes: what is counted is held against what is said, and against the outputs of kernels."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+
+from oracles.geometry import Axis
+from oracles.layers import relu
+from properties.evidence.finding import Finding, decides
+from properties.evidence.kernels import Kernels, whole
+from properties.worked import fits, quotient
+
+AXES = [
+    Axis(W, F, S, 1, P, P)
+    for W, F, S, P in product(range(1, 13), (1, 2, 3, 4, 5), (1, 2, 3, 4), (0, 1, 2))
+    if F <= W + 2 * P
+]
+
+
+def outputs(k: Kernels, axis: Axis) -> int:
+    """Let a kernel convolve a square image of ones, and count its outputs along one side."""
+    x, w = np.ones((1, 1, axis.size, axis.size)), np.ones((1, 1, axis.extent, axis.extent))
+    y = k.conv(x, w, S=axis.stride, P=axis.pad_before)
+    return int(y.shape[2])
+
+
+@decides("size-formula")
+def formula(k: Kernels) -> Finding:
+    """Compare (W - F + 2P)/S + 1 with the windows that are counted."""
+    finding = Finding()
+    for axis in AXES:
+        finding.see(quotient(axis) == axis.out, f"{axis}: {quotient(axis)} and {axis.out}", within=fits(axis))
+    for axis in AXES[:: len(AXES) // 12]:
+        finding.see(outputs(k, axis) == axis.out, f"{axis}", within=True)
+    ten = Axis(10, 3, 2)
+    finding.figure(float(quotient(ten)), ten.out, len(AXES))
+    return finding
+
+
+@decides("pool-size-formula")
+def pool_formula(k: Kernels) -> Finding:
+    """Compare (W - F)/S + 1 with the outputs of the three pools."""
+    finding = Finding()
+    for axis in (Axis(8, 2, 2), Axis(9, 3, 2), Axis(7, 3, 2), Axis(7, 2, 2), Axis(10, 3, 3)):
+        x = whole(1, 1, 2, axis.size, axis.size)
+        for y in (
+            k.max(x, axis.extent, axis.stride),
+            k.average(x, axis.extent, axis.stride),
+            k.l2(x, axis.extent, axis.stride),
+        ):
+            finding.see(y.shape == (1, 2, *2 * (quotient(axis),)), f"{axis} gives {y.shape}", within=fits(axis))
+    finding.figure(str(float(quotient(Axis(7, 2, 2)))), outputs(k, Axis(7, 2, 2)))
+    return finding
+
+
+@decides("stride-without-fit")
+def stride_without_fit(k: Kernels) -> Finding:
+    """Give kernels a stride that leaves a remainder: the strict fit refuses it, they may not."""
+    finding = Finding()
+    for axis in (Axis(7, 3, 3), Axis(5, 3, 3, 1, 1, 1), Axis(10, 3, 2)):
+        finding.see(not fits(axis), f"{axis} fits", within=True)
+        finding.see(outputs(k, axis) != axis.out, f"{axis} gives {axis.out} outputs")
+    finding.figure(*(f"{axis.out} windows" for axis in (Axis(7, 3, 3), Axis(10, 3, 2))))
+    return finding
+
+
+@decides("larger-stride-smaller-output")
+def larger_stride(k: Kernels) -> Finding:
+    """Compare the outputs of each stride with those of the next: fewer, or at least not more."""
+    finding = Finding()
+    for W, F in product(range(5, 13), (2, 3, 4)):
+        for one, two in pairwise(Axis(W, F, S) for S in (1, 2, 3, 4, 5)):
+            told = f"W={W}, F={F}: {one.out} outputs at S={one.stride}, {two.out} at S={two.stride}"
+            finding.see(two.out < one.out, told)
+            finding.see(two.out <= one.out, told, within=True)
+    finding.see(outputs(k, Axis(7, 3, 4)) <= outputs(k, Axis(7, 3, 3)), within=True)
+    finding.figure(f"{outputs(k, Axis(7, 3, 3))} windows at S = 3 and at S = 4")
+    return finding
+
+
+@decides("stride-2-halves-as-pooling")
+def stride_two(k: Kernels) -> Finding:
+    """Compare the size after stride 2 with that after stride 1 and pooling 2x2."""
+    finding = Finding()
+    for W, F, P in product(range(4, 13), (1, 2, 3), (0, 1)):
+        dense = Axis(W, F, 1, 1, P, P).out
+        pooled, strided = Axis(dense, 2, 2).out, Axis(W, F, 2, 1, P, P).out
+        finding.see(pooled == strided, f"W={W}, F={F}, P={P}: {pooled} and {strided}", within=dense % 2 == 0)
+    x, w = whole(2, 1, 1, 7, 7), whole(3, 1, 1, 3, 3)
+    finding.figure(k.max(k.conv(x, w), 2, 2).shape[2], k.conv(x, w, S=2).shape[2])
+    return finding
+
+
+@decides("half-padding-keeps-size")
+def half_padding(k: Kernels) -> Finding:
+    """Pad by (F - 1)/2, rounded down or up where F is even, and compare the sizes."""
+    finding = Finding()
+    for W, F in product((5, 7, 8), range(1, 6)):
+        for P in {(F - 1) // 2, F // 2}:
+            axis = Axis(W, F, 1, 1, P, P)
+            finding.see(outputs(k, axis) == W, f"W={W}, F={F}, P={P} gives {axis.out}", within=F % 2 == 1)
+    finding.figure(*(f"{Axis(7, 4, 1, 1, P, P).out}" for P in (1, 2)))
+    return finding
+
+
+@decides("padding-sets-the-size")
+def padding_sets_size(k: Kernels) -> Finding:
+    """Look for a padding of 7 cells under F = 3 for every output from 5 to 9: alike on both sides, or not."""
+    finding = Finding()
+    alike = {outputs(k, Axis(7, 3, 1, 1, P, P)) for P in range(3)}
+    apart = {Axis(7, 3, 1, 1, before, after).out for before in range(3) for after in range(3)}
+    for size in range(5, 10):
+        finding.see(size in alike, f"no padding on both sides gives {size}")
+        finding.see(size in apart, f"no padding gives {size}", within=True)
+    few, last = sorted(alike)[:-1], max(alike)
+    finding.figure(f"{', '.join(map(str, few))} and {last}", *(str(size) for size in sorted(apart - alike)))
+    return finding
+
+
+@decides("unpadded-layers-shrink")
+def unpadded(k: Kernels) -> Finding:
+    """Stack convolutions without padding on 32 cells."""
+    finding = Finding()
+    for F in (1, 3, 5):
+        sizes = [32]
+        while sizes[-1] >= F and len(sizes) < 9:
+            sizes.append(Axis(sizes[-1], F).out)
+        finding.see(all(after < before for before, after in pairwise(sizes)), f"F={F}: {sizes}", within=F > 1)
+    x = np.ones((1, 1, 32, 32))
+    layers = 0
+    while x.shape[2] >= 5:
+        x, layers = k.conv(x, np.full((1, 1, 5, 5), 0.04)), layers + 1
+    finding.figure(f"after {layers} layers", f"{x.shape[2]}x{x.shape[3]}")
+    return finding
+
+
+@decides("alexnet-224-does-not-fit")
+def alexnet_224(k: Kernels) -> Finding:
+    """Divide as the formula does."""
+    finding = Finding()
+    axis = Axis(224, 11, 4)
+    finding.see(not fits(axis), "224 fits")
+    finding.see(fits(Axis(227, 11, 4)), "227 does not fit")
+    finding.figure(float(quotient(axis)), Axis(227, 11, 4).out)
+    return finding
+
+
+@decides("alexnet-three-more-pixels")
+def alexnet_three(k: Kernels) -> Finding:
+    """Pad 224 cells by 3 on both sides, or by 3 in all."""
+    finding = Finding()
+    finding.see(fits(Axis(224, 11, 4, 1, 3, 3)), "3 on both sides")
+    for before in range(4):
+        finding.see(Axis(224, 11, 4, 1, before, 3 - before).strict().out == 55, f"{before} in front", within=True)
+    finding.figure(float(quotient(Axis(224, 11, 4, 1, 3, 3))), 55)
+    return finding
+
+
+@decides("depth-is-the-number-of-filters")
+def depth(k: Kernels) -> Finding:
+    """Count the maps that some filters give."""
+    finding = Finding()
+    for C, K in ((3, 1), (4, 2), (3, 12)):
+        maps = k.conv(whole(1, 1, C, 5, 5), whole(2, K, C, 3, 3)).shape[1]
+        finding.see(maps == K, f"{K} filters give {maps} maps")
+    finding.figure(maps)
+    return finding
+
+
+@decides("relu-keeps-the-size")
+def relu_size(k: Kernels) -> Finding:
+    """Compare shapes before and after."""
+    finding = Finding()
+    maps = k.conv(whole(1, 1, 3, 8, 8), whole(2, 12, 3, 3, 3), P=1)
+    finding.see(relu(maps).shape == maps.shape == (1, 12, 8, 8))
+    return finding
+
+
+@decides("filter-walks-in-rows")
+def walks(k: Kernels) -> Finding:
+    """Read an image, whose cells are numbered, through a filter of one 1: the outputs tell where it stood."""
+    finding = Finding()
+    x = np.arange(49.0).reshape(1, 1, 7, 7)
+    for S in (1, 2, 3):
+        places = k.conv(x, np.ones((1, 1, 1, 1)), S=S).ravel().tolist()
+        finding.see(places == [7 * iy + ix for iy in range(0, 7, S) for ix in range(0, 7, S)], f"S={S}: {places}")
+    return finding
+
+
+@decides("pooling-discards-three-quarters")
+def discards(k: Kernels) -> Finding:
+    """Count what 2x2 at stride 2 leaves of even and of odd images."""
+    finding = Finding()
+    for H, W in ((4, 4), (8, 6), (5, 8), (7, 7)):
+        left = k.max(whole(1, 1, 3, H, W), 2, 2).size / (3 * H * W)
+        finding.see(left == 0.25, f"{H}x{W}: {left:.1%} are left", within=H % 2 == W % 2 == 0)
+    finding.figure(f"{100 * (1 - left):.1f} %")
+    return finding
+
+
+@decides("larger-stride-less-overlap")
+def overlap(k: Kernels) -> Finding:
+    """Count the windows that hold a cell: dx of ones under ones."""
+    finding, most = Finding(), []
+    for S in (1, 2, 3):
+        axis = Axis(9, 3, S)
+        ones = np.ones((1, 1, axis.out, axis.out))
+        held = k.gradients(np.ones((1, 1, 9, 9)), np.ones((1, 1, 3, 3)), ones, S=S)[0].max()
+        finding.see(held == axis.overlap**2, f"S={S}: {held} windows")
+        most.append(int(held))
+    finding.see(most == sorted(most, reverse=True) and most[0] > most[-1], f"{most}")
+    finding.figure(*map(str, most))
+    return finding

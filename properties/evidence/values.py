@@ -1,0 +1,254 @@
+"""Claims on what layers compute: what is linear and what is not, what may be exchanged, and the gradients of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from oracles.layers import Definition, Network, relu, relu_backward
+from properties.evidence.finding import Finding, decides
+from properties.evidence.kernels import Array, Kernels, whole
+from properties.worked import column_matrix, layer
+
+Map = Callable[[Array], Array]
+
+
+def pools(k: Kernels) -> dict[str, Map]:
+    """Give the three pools of 2x2 at stride 2."""
+    return {
+        "maximum": lambda x: k.max(x, 2, 2),
+        "average": lambda x: k.average(x, 2, 2),
+        "L2 norm": lambda x: k.l2(x, 2, 2),
+    }
+
+
+def additive(f: Map) -> bool:
+    """Tell whether f(x + y) = f(x) + f(y) on some images of integers."""
+    images = [whole(seed, 1, 2, 6, 6) for seed in range(6)]
+    return all(np.array_equal(f(x + y), f(x) + f(y)) for x, y in pairwise(images))
+
+
+@decides("convolution-is-linear")
+def linear(k: Kernels) -> Finding:
+    """Add two images before a layer and behind it, with a bias and without."""
+    finding, w = Finding(), whole(11, 3, 2, 3, 3)
+    finding.see(additive(lambda x: k.conv(x, w)), "without bias", within=True)
+    finding.see(additive(lambda x: k.conv(x, w, np.zeros(3))), "with a bias of 0", within=True)
+    finding.see(additive(lambda x: k.conv(x, w, np.array([1.0, 2.0, 3.0]))), "with a bias")
+    finding.see(additive(lambda x: k.conv(x, w, S=2, P=1)), "with stride and padding", within=True)
+    return finding
+
+
+@decides("layer-is-a-convolution")
+def flips(k: Kernels) -> Finding:
+    """Compare with NumPy's convolve, which flips the filter as mathematicians do."""
+    finding, x = Finding(), np.array([1.0, 2, -1, 1, -3])
+
+    def correlated(w: Array) -> Array:
+        return k.conv(x[None, None, None], w[None, None, None])[0, 0, 0]
+
+    for numbers in ((1.0, 0, -1), (1.0, 2, 1), (3.0, 1, -5)):
+        w, told = np.array(numbers), str(numbers)
+        convolved = np.convolve(x, w, "valid")
+        finding.see(np.array_equal(correlated(w), convolved), told, within=numbers == numbers[::-1])
+        finding.see(np.array_equal(correlated(w[::-1]), convolved), f"{told}, flipped first", within=True)
+    w = np.array([1.0, 0, -1])
+    finding.figure(
+        *(f"({', '.join(f'{value:g}' for value in y)})" for y in (correlated(w), np.convolve(x, w, "valid")))
+    )
+    return finding
+
+
+@decides("average-pooling-is-linear")
+def average(k: Kernels) -> Finding:
+    """Add two images before averaging and behind it."""
+    finding = Finding()
+    finding.see(additive(pools(k)["average"]), "2x2 at stride 2")
+    finding.see(additive(lambda x: k.average(x, 4, 1)), "4x4 at stride 1")
+    return finding
+
+
+@decides("pooling-is-non-linear")
+def non_linear(k: Kernels) -> Finding:
+    """Add two images before each pool and behind it."""
+    finding = Finding()
+    for name, pool in pools(k).items():
+        finding.see(not additive(pool), f"the {name} is linear", within=name != "average")
+    ones = np.ones((1, 1, 2, 2))
+    half = np.array([1.0, 0, 0, 0]).reshape(1, 1, 2, 2)
+    finding.figure(*(f"{k.max(a, 2, 2).item():g} and {k.max(b, 2, 2).item():g}" for a, b in ((half, ones - half),)))
+    finding.figure(f"{k.max(ones, 2, 2).item():g}")
+    return finding
+
+
+@decides("only-max-pooling-is-non-linear")
+def only_max(k: Kernels) -> Finding:
+    """Look for a pool that is neither the maximum nor linear."""
+    finding = Finding()
+    for name, pool in pools(k).items():
+        finding.see(name == "maximum" or additive(pool), f"the {name} is not linear")
+    x, y = (np.array(cells, np.float64).reshape(1, 1, 2, 2) for cells in ((3, 0, 0, 0), (0, 4, 0, 0)))
+    finding.figure(*(f"{k.l2(image, 2, 2).item():g}" for image in (x, y, x + y)))
+    return finding
+
+
+@decides("activations-are-non-linear-already")
+def activations(k: Kernels) -> Finding:
+    """Add two images before ReLU and behind it."""
+    finding = Finding()
+    finding.see(not additive(relu), "ReLU is linear")
+    one = np.ones((1, 1, 1, 1))
+    finding.figure(f"{(relu(one) + relu(-one)).item():g}", f"{relu(one - one).item():g}")
+    return finding
+
+
+@decides("relu-zeroes-negatives")
+def zeroes(k: Kernels) -> Finding:
+    """Compare ReLU with the activations it was given, one by one."""
+    finding = Finding()
+    for value in whole(12, 40).tolist():
+        finding.see(relu(np.array([value])).tolist() == [value if value > 0 else 0.0], f"{value}")
+    return finding
+
+
+@decides("relu-commutes-with-max-pooling")
+def commutes_with_max(k: Kernels) -> Finding:
+    """Take ReLU before the maximum and after it."""
+    finding = Finding()
+    for seed in range(8):
+        x = whole(seed, 1, 2, 6, 6) - 5.0
+        finding.see(np.array_equal(k.max(relu(x), 3, 2), relu(k.max(x, 3, 2))), f"image {seed}")
+        finding.see(np.array_equal(k.max(relu(x), 2, 2), relu(k.max(x, 2, 2))), f"image {seed}")
+    return finding
+
+
+@decides("relu-commutes-with-average-pooling")
+def commutes_with_average(k: Kernels) -> Finding:
+    """Take ReLU before the average and after it."""
+    finding = Finding()
+    x = np.array([3.0, -1, -1, -1]).reshape(1, 1, 2, 2)
+    before, after = k.average(relu(x), 2, 2).item(), relu(k.average(x, 2, 2)).item()
+    finding.see(before == after, f"{before} and {after}")
+    finding.figure(f"{before:g}", f"{after:g}")
+    return finding
+
+
+@decides("strided-convolution-replaces-pooling")
+def replaces(k: Kernels) -> Finding:
+    """Convolve with 1/4 at stride 2 for the average; what no convolution can do, turns no sign with its image."""
+    finding, x = Finding(), whole(13, 1, 1, 6, 6)
+    quarter = np.full((1, 1, 2, 2), 0.25)
+    for name, pool in pools(k).items():
+        odd = np.array_equal(pool(-x), -pool(x))  # as every convolution without bias is
+        finding.see(odd, f"the {name} of the negative image", within=name == "average")
+        if odd:
+            finding.see(np.array_equal(k.conv(x, quarter, S=2), pool(x)), f"1/4 for the {name}", within=True)
+    w = whole(14, 1, 1, 3, 3)
+    spread = np.zeros((1, 1, 4, 4))
+    for fy, fx in np.ndindex(2, 2):
+        spread[:, :, fy : fy + 3, fx : fx + 3] += w / 4
+    finding.see(np.array_equal(k.average(k.conv(x, w), 2, 2), k.conv(x, spread, S=2)), "both in one", within=True)
+    finding.figure("x".join(map(str, spread.shape[2:])))
+    return finding
+
+
+@decides("smaller-stride-more-detail")
+def detail(k: Kernels) -> Finding:
+    """Make the outputs of larger strides of those at stride 1, and images that differ at stride 1 only."""
+    finding = Finding()
+    x, w = whole(15, 1, 1, 7, 7), whole(16, 2, 1, 3, 3)
+    for S in (2, 3, 4):
+        finding.see(np.array_equal(k.conv(x, w, S=S), k.conv(x, w)[:, :, ::S, ::S]), f"S={S}")
+    other = x.copy()
+    other[0, 0, 0, 0], other[0, 0, 0, 1] = x[0, 0, 0, 1] + 2, x[0, 0, 0, 0] - 2  # the sum of the window stays
+    ones = np.ones((1, 1, 2, 2))
+    finding.see(np.array_equal(k.conv(x, ones, S=2), k.conv(other, ones, S=2)), "told apart at stride 2")
+    finding.see(not np.array_equal(k.conv(x, ones), k.conv(other, ones)), "not told apart at stride 1")
+    finding.figure(k.conv(x, w[:1]).size, k.conv(x, w[:1], S=2).size)
+    return finding
+
+
+@decides("layers-are-differentiable")
+def differentiable(k: Kernels) -> Finding:
+    """Move one cell up and down by 1 and compare the two slopes: at a kink they differ."""
+    finding = Finding()
+    window = {"a tie": (4.0, 4, 1, 0), "one maximum": (4.0, 9, 1, 0)}
+    up = np.array([1.0, 0, 0, 0]).reshape(1, 1, 2, 2)
+    for name, cells in window.items():
+        x = np.array(cells).reshape(1, 1, 2, 2)
+        slopes = [(k.max(x + up, 2, 2) - k.max(x, 2, 2)).item(), (k.max(x, 2, 2) - k.max(x - up, 2, 2)).item()]
+        finding.see(slopes[0] == slopes[1], f"the maximum at {name}: {slopes}", within=name == "one maximum")
+        linear_ = [(k.conv(x + d * up, x) - k.conv(x, x)).item() * d for d in (1.0, -1.0)]
+        finding.see(linear_[0] == linear_[1], "a convolution", within=True)
+        if name == "a tie":
+            finding.figure(f"{slopes[0]:g} upwards and {slopes[1]:g} downwards")
+    for value in (-3.0, 0.0, 3.0):
+        at, over, under = (relu(np.array([value + step])).item() for step in (0.0, 1.0, -1.0))
+        finding.see(over - at == at - under, f"ReLU at {value}", within=value != 0)
+    return finding
+
+
+@decides("relu-lets-gradients-through")
+def vanishing(k: Kernels) -> Finding:
+    """Send a gradient of 1 back through ten activations in a row: ReLU, the sigmoid, tanh."""
+    finding = Finding()
+    for z in (-2.0, -0.5, 0.5, 2.0):
+        chain = {"ReLU": relu_backward(np.array([z]), np.array([1.0])).item() ** 10}
+        sigmoid = 1 / (1 + math.exp(-z))
+        chain |= {"sigmoid": (sigmoid * (1 - sigmoid)) ** 10, "tanh": (1 - math.tanh(z) ** 2) ** 10}
+        for name in ("sigmoid", "tanh"):
+            finding.see(chain["ReLU"] > chain[name], f"at {z}: {chain}", within=z > 0)
+    finding.figure(f"{0.25**10:.1e}".replace("e-0", "e-"))
+    return finding
+
+
+@decides("weight-gradient-is-flipped")
+def weight_gradient(k: Kernels) -> Finding:
+    """Convolve the image with dy, flipped and as it is, and compare with dw."""
+    finding = Finding()
+    x, w, dy = whole(17, 1, 1, 6, 6), whole(18, 1, 1, 3, 3), whole(19, 1, 1, 4, 4)
+    dw = k.gradients(x, w, dy)[1]
+    assert np.array_equal(dw, k.conv(x, dy))
+    finding.see(np.array_equal(dw, k.conv(x, dy[:, :, ::-1, ::-1])), "dy flipped")
+    return finding
+
+
+@decides("one-cell-on-one-channel-scales")
+def scales(k: Kernels) -> Finding:
+    """Convolve one channel, and three, with filters of one cell."""
+    finding = Finding()
+    x = whole(20, 1, 1, 4, 4)
+    finding.see(np.array_equal(k.conv(x, np.full((1, 1, 1, 1), 3.0)), 3 * x), "one channel")
+    x, w = whole(21, 1, 3, 32, 32), np.array([1.0, 3, 5]).reshape(1, 3, 1, 1)
+    finding.see(np.array_equal(k.conv(x, w)[0, 0], x[0, 0] + 3 * x[0, 1] + 5 * x[0, 2]), "three channels")
+    finding.figure(x.shape[1])
+    return finding
+
+
+@decides("im2col-serves-pooling")
+def im2col_pools(k: Kernels) -> Finding:
+    """Reduce each column of the column matrix by a maximum, a mean, a norm."""
+    finding, g = Finding(), layer(9, 1, F=3, S=2)
+    x = whole(22, *g.x_shape, most=31)
+    columns = column_matrix(x, g)
+    reduced = {"maximum": columns.max(0), "average": columns.sum(0) / 9, "norm": np.sqrt((columns**2).sum(0))}
+    found = {"maximum": k.max(x, 3, 2), "average": k.average(x, 3, 2), "norm": k.l2(x, 3, 2)}
+    for name, y in found.items():
+        finding.see(np.array_equal(y.ravel(), reduced[name]), f"the {name}")
+    return finding
+
+
+@decides("pooling-comes-last")
+def last(k: Kernels) -> Finding:
+    """Run the small network for CIFAR-10: which of its layers gives the scores, and whether a pooling could."""
+    finding, network = Finding(), Network(Definition())
+    numbers = network.whole_numbers(np.random.default_rng(1))
+    stages = network.stages(numbers["x"], numbers)
+    finding.see(list(stages)[-1] == "pool", f"the last layer is {list(stages)[-1]}")
+    whole_plane = k.max(stages["relu"].astype(np.float64), 32, 32)
+    finding.see(whole_plane.shape[1] == network.classes, f"pooling leaves {whole_plane.shape[1]} channels")
+    finding.figure(whole_plane.shape[1], network.classes)
+    return finding

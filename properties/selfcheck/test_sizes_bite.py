@@ -1,0 +1,136 @@
+"""The properties of large sizes catch, alone, what hides beyond the small ones, and excuse what is right."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from impls import im2col
+from properties import test_arrays as arrays
+from properties import test_sizes as sizes
+from properties.selfcheck.beds import Bed, Fault, caught
+from properties.selfcheck.running import examine, variant
+from properties.selfcheck.test_command_line import QUICK, run
+
+planted = Bed()
+OUTPUTS, GRADIENTS = sizes.test_large_outputs_equal_the_definition, sizes.test_large_gradients_equal_the_definition
+
+
+@planted(OUTPUTS, "conv2d")
+def forgets_dilations_beyond_eight() -> Fault:
+    return lambda correct, *a, **p: correct(*a, **p) * (p["dilation"][1] <= 8)
+
+
+@planted(OUTPUTS, "conv2d", "avg_pool2d", "max_pool2d", "l2_pool2d")
+def forgets_the_last_row_behind_much_padding() -> Fault:
+    def fault(correct, *arrays, **p):
+        found = correct(*arrays, **p)
+        y = found[0] if isinstance(found, tuple) else found
+        if p["padding"][0] > 8:
+            y[:, :, -1] = 17.0
+        return found
+
+    return fault
+
+
+@planted(OUTPUTS, "conv2d")
+def truncates_to_bfloat16_in_sums_of_two_hundred() -> Fault:
+    def fault(correct, x, w, *rest, **p):
+        if x.dtype == np.float32 and w[0].size > 200:
+            x = (np.ascontiguousarray(x).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+        return correct(x, w, *rest, **p)
+
+    return fault
+
+
+@planted(GRADIENTS, "conv2d_backward")
+def loses_the_channels_behind_the_last_sixteen() -> Fault:
+    def fault(correct, x, w, dy, **p):
+        dx, dw, db = correct(x, w, dy, **p)
+        if w.shape[1] > 16 and w.shape[1] % 16:
+            dw[:, -(w.shape[1] % 16) :] = 0.0
+        return dx, dw, db
+
+    return fault
+
+
+@planted(arrays.test_a_result_that_equals_an_input_is_a_copy, "conv2d")
+def returns_the_image_itself_for_a_filter_of_one() -> Fault:
+    def fault(correct, x, w, b, **p):
+        identity = w.shape == (1, 1, 1, 1) and w[0, 0, 0, 0] == 1 and b is None
+        plain = p["stride"] == (1, 1) and not np.any(p["padding"])
+        return x if identity and plain else correct(x, w, b, **p)
+
+    return fault
+
+
+@planted(arrays.test_a_result_that_equals_an_input_is_a_copy, "avg_pool2d", "avg_pool2d_backward")
+def returns_what_it_was_given_for_windows_of_a_cell() -> Fault:
+    def fault(correct, x, *rest, **p):
+        plain = p["size"] == (1, 1) and p["stride"] == (1, 1) and not np.any(p["padding"])
+        return x if plain else correct(x, *rest, **p)
+
+    return fault
+
+
+@pytest.mark.parametrize(("law", "operation", "maker"), planted.planted)
+def test_a_fault_is_caught(law, operation, maker):
+    caught(law, operation, maker)
+
+
+STATISTICS = (
+    sizes.test_rounding_errors_have_the_variance_of_correct_rounding,
+    sizes.test_rounding_errors_point_in_no_direction,
+)
+
+
+@pytest.mark.parametrize("law", STATISTICS)
+def test_an_average_may_be_a_product_with_the_reciprocal_of_the_count(law):
+    def averages(x: Any, *, size, stride, padding=(0, 0), count_include_pad=True):
+        rows, columns = im2col.arguments.pooling(x.shape, size=size, stride=stride, padding=padding)
+        counts = im2col.counts(rows, columns, count_include_pad).astype(x.dtype)
+        return im2col.column_sums(x, rows, columns) * (x.dtype.type(1) / counts)
+
+    assert examine(law, variant(avg_pool2d=averages, options=(), dtypes=("float32", "float64")), "avg_pool2d") is None
+
+
+@pytest.mark.parametrize("law", STATISTICS)
+def test_a_truncated_average_is_not_excused(law):
+    def averages(x: Any, *, size, stride, padding=(0, 0), count_include_pad=True):
+        total = np.zeros((), x.dtype)
+        rows, columns = im2col.arguments.pooling(x.shape, size=size, stride=stride, padding=padding)
+        sums = np.zeros((*x.shape[:2], rows.outputs, columns.outputs), x.dtype)
+        for tap in im2col.taps(rows, columns):
+            exact = sums.astype(np.longdouble)
+            exact[..., *tap.outputs] += x[..., *tap.cells]
+            nearest = exact.astype(x.dtype)
+            beyond = np.abs(nearest) > np.abs(exact)
+            sums = np.where(beyond, np.nextafter(nearest, total), nearest)
+        return (sums / im2col.counts(rows, columns, count_include_pad)).astype(x.dtype)
+
+    found = examine(law, variant(avg_pool2d=averages, options=()), "avg_pool2d")
+    assert found is not None
+
+
+def test_the_script_of_a_large_failure_shows_the_element_that_is_told(tmp_path):
+    (tmp_path / "tail.py").write_text(
+        "from impls import im2col\n"
+        "def conv2d(x, w, b, **p):\n"
+        "    y = im2col.conv2d(x, w, b, **p)\n"
+        "    y[..., y.shape[3] // 8 * 8 :] += 2 * (y.shape[3] > 60)\n"
+        "    return y\n"
+    )
+    law = "properties/test_sizes.py::test_large_outputs_equal_the_definition"
+    done = run(tmp_path, str(sizes.__file__) + law.removeprefix("properties/test_sizes.py"), "--impl=tail.py", *QUICK)
+    told = re.search(r"the worst is y\[([\d, ]+)\]", done.stdout)
+    shown = re.search(r"print\(y\[([\d, ]+)\], 'should be', (\S+)\)", done.stdout)
+    want = re.search(r"^  want   (\S+)$", done.stdout, re.MULTILINE)
+    if told is None or shown is None or want is None:  # a checksum has told it: no single element
+        assert "checksum" in done.stdout, done.stdout
+        return
+    assert told[1] == shown[1]
+    assert float(want[1]) == float(shown[2])
+    assert done.stdout.count("# of Poolproof: run at") == 1
