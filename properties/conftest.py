@@ -36,16 +36,18 @@ class Budget:
     def __init__(self, seconds: float, waiting: dict[str, int]) -> None:
         self.total = seconds
         self.left = dict.fromkeys(waiting, seconds)
-        self.waiting = waiting
+        self.all, self.waiting = dict(waiting), waiting
         self.failing: set[tuple[str, str]] = set()  # implementation and operation
 
     def share(self, name: str) -> float:
-        """Seconds for the next property: twice its even share, as most take less.
+        """Seconds for the next property: twice its even share, and a quarter of what those before it have left over.
 
         Next to none when all is spent, which still gives it a few cases; none at all when half as much again is.
         """
-        least = 1e-9 if self.left[name] > -self.total / 2 else 0.0
-        return max(least, 2 * self.left[name] / max(1, self.waiting[name]))
+        left, waiting = self.left[name], max(1, self.waiting[name])
+        least = 1e-9 if left > -self.total / 2 else 0.0
+        saved = max(0.0, left - self.total * waiting / max(1, self.all[name]))
+        return max(least, 2 * left / waiting + saved / 4)
 
     def spend(self, name: str, seconds: float) -> None:
         """Book what a property took."""

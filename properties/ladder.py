@@ -65,8 +65,8 @@ def _axis(
     extent = size["F"]
     if "F" not in limits and letter == "H" and choices.has("tall"):
         extent = min(extent, 3)
-    if "F" not in limits and "P" in large and pooling:
-        extent = max(extent, size["P"] + 1)  # a pool's padding is smaller than its window
+    if "F" not in limits and "P" in large and pooling:  # a pool's padding is smaller than its window
+        extent = min(max(extent, size["P"] + 1), LARGEST["F"])
     if "F" not in limits and "D" in large:
         extent = max(2, extent)
     steps = [step for step in STRIDES if step in limits.get("S", STRIDES)] or limits["S"]
