@@ -166,6 +166,7 @@ _TF32 = {"tf32": "the same, where float32 operands may be rounded to TF32"}
 _ENTRIES = (
     Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
     Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
+    Entry("im2col-tiled", "the same, a few rows at a time in a buffer that stays in cache", _module("im2col_tiled")),
     Entry("fft", "a product of spectra", _module("fft"), "scipy"),
     Entry("torch-cpu", "PyTorch's operations on the CPU", _torch("cpu"), "torch"),
     Entry("torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", _TF32, gpu=True),

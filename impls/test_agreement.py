@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls import im2col, loops
+from impls import im2col, im2col_tiled, loops
 from impls.whole_numbers import ALL, DIVISIBLE, OTHERS, assert_same, convolutions, pair, poolings, whole
 
 
@@ -118,7 +118,7 @@ def test_a_maximum_is_the_first_of_equals_and_never_padding(implementation: Any)
     assert np.array_equal(switches, [[[[0, 0, 1], [0, 0, 1]]]])
 
 
-@pytest.mark.parametrize("implementation", ["loops", "im2col", "torch-cpu"], indirect=True)
+@pytest.mark.parametrize("implementation", ["loops", "im2col", "im2col-tiled", "torch-cpu"], indirect=True)
 def test_a_non_finite_number_reaches_exactly_the_windows_that_hold_it(implementation: Any) -> None:
     for seed, case in enumerate(convolutions(10, 100)):
         x, w, spoilt = whole(case.x, seed), whole(case.w, seed + 1), np.random.default_rng(seed).random(case.x) < 0.1
@@ -136,6 +136,6 @@ def test_a_non_finite_number_reaches_exactly_the_windows_that_hold_it(implementa
 def test_a_float16_answer_is_the_float32_one_rounded_once() -> None:
     rng, keywords = np.random.default_rng(11), {"stride": (1, 1), "padding": (1, 1)}
     x, w = (rng.standard_normal(shape).astype(np.float16) for shape in ((2, 3, 6, 6), (4, 3, 3, 3)))
-    for implementation in (loops, im2col):
+    for implementation in (loops, im2col, im2col_tiled):
         half, single = (implementation.conv2d(x.astype(t), w.astype(t), None, **keywords) for t in ("f2", "f4"))
         assert np.array_equal(half, single.astype(np.float16))

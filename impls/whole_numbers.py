@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-OURS = ("loops", "im2col", "fft")
-OTHERS = ("im2col", "fft", "torch-cpu")
+OURS = ("loops", "im2col", "im2col-tiled", "fft")
+OTHERS = ("im2col", "im2col-tiled", "fft", "torch-cpu")
 ALL = ("loops", *OTHERS)
 
 # A multiple of every number of cells of a window up to 4 x 4, whatever part of it lies in the image: (3 * 4)**2.

@@ -18,7 +18,7 @@ from oracles.formats import FORMATS
 from oracles.geometry import Geometry
 from oracles.layers import Definition, Network
 from properties.derived import Answers, Data, answers, held
-from properties.examiner import Examiner
+from properties.examiner import Examiner, Unsupported
 from properties.worked import SEED, expect_exact, layer, rounded
 
 
@@ -117,6 +117,8 @@ class Theirs:
             name: array if array is None or name == "switches" else form.rounded(array.astype(np.float64))
             for name, array in data.items()
         }
+        if not self.subject.subject.offers(operation):
+            raise Unsupported(f"the network also needs {operation}")
         found = answers(self.subject, self.case, given, call)
         return {name: array if name == "switches" else form.rounded(array) for name, array in found.items()}
 

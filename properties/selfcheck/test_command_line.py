@@ -90,8 +90,8 @@ OPERATIONS = (
     "l2_pool2d_backward"
 )
 REFUSED = {
-    "--impl=im2cols": "no implementation is called 'im2cols' (did you mean im2col?); there are loops, im2col, fft,",
-    "--impl=mine": "no implementation is called 'mine' (did you mean mine.py?); there are loops, im2col, fft,",
+    "--impl=im2cols": "no implementation is called 'im2cols' (did you mean im2col?); there are loops, im2col, im2col-tiled, fft,",
+    "--impl=mine": "no implementation is called 'mine' (did you mean mine.py?); there are loops, im2col, im2col-tiled, fft,",
     "--impl=mime.py": "there is no file mime.py in {here} (did you mean mine.py?)",
     "--impl=folder/mine.py": "there is no file mine.py in {here}/folder, which does not exist",
     "--impl=syntax.py": "fails to import: SyntaxError: invalid syntax\n  at {here}/syntax.py:1  def conv2d(:",
@@ -230,7 +230,7 @@ def test_an_implementation_is_listed_with_its_variants(here):
     done = run(here, VALUES, "--list-impls")
     assert done.returncode == 0
     names = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
-    assert names[:3] == ["loops", "im2col", "fft"]
+    assert names[:3] == ["loops", "im2col", "im2col-tiled"]
     assert "torch-cuda+tf32" in names
     assert all(len(line.split()) > 1 for line in done.stdout.splitlines()), done.stdout  # none stands alone
     entry = next(entry for entry in registry.entries() if entry.name == "torch-cuda")

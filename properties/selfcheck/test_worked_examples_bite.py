@@ -298,3 +298,10 @@ def test_a_layer_that_would_take_too_long_is_not_reached(monkeypatch: pytest.Mon
     monkeypatch.setattr(worked, "PATIENCE", 0.0)
     with pytest.raises(Spent):
         examine(COLUMNS, im2col, "conv2d")
+
+
+def test_a_network_that_lacks_its_pools_is_declined():
+    law = backward.test_gradient_descent_lowers_the_loss
+    alone = variant(max_pool2d=None, max_pool2d_backward=None)
+    with pytest.raises(AssertionError, match="the network also needs max_pool2d"):  # nothing was examined
+        examine(law, alone, "conv2d_backward", examples=3)
