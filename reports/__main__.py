@@ -1,56 +1,135 @@
-"""python -m reports: draw what was found, from the results file alone."""
+"""python -m reports: draw what was found, from stored files alone."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reports import ledger
 from reports.markdown import as_markdown
 from reports.matrix import matrix
 
-PAGE = Path("report/index.html")
+if TYPE_CHECKING:
+    from reports.benchmarks import Benchmarks
+
+PAGE, RESULTS = Path("report/index.html"), Path("results")
+INSTALL = "pip install -c constraints.txt jinja2 matplotlib pandas"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page, or what is asked for instead; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m reports", description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR",
-                        help="the folder with the results file, or an exported .jsonl (default: results)")  # fmt: skip
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments[:1] == ["compare"]:
+            from reports import comparison
+
+            return comparison.main(arguments[1:])
+        return _drawn(_parser().parse_args(arguments))
+    except ledger.LedgerError as error:
+        _say(str(error))
+    except ModuleNotFoundError as error:
+        what = "the comparison" if arguments[:1] == ["compare"] else "the page"
+        _say(f"{what} needs {error.name}: {INSTALL}")
+    except OSError as error:
+        _say(f"{error.filename}: cannot be written ({error.strerror}): name another file")
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m reports",
+        description=__doc__,
+        epilog="python -m reports compare A B: compare two saved benchmark files; exit status 1 on a regression.",
+    )
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR",
+        help=f"the folder with the results file, or an exported .jsonl (default: {RESULTS})",
+    )  # fmt: skip
     parser.add_argument("--run", metavar="ID", help="the run to draw (default: the latest)")
+    parser.add_argument(
+        "--bench", type=Path, metavar="FILE",
+        help="the benchmark file, or a folder, for its newest (default: .benchmarks)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--baseline", metavar="NAME",
+        help="the implementation that speed is measured against (default: the one measured twice)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layers", action="append", default=[], metavar="LIST",
+        help="which layers to draw, repeatable: names and patterns, separated by commas (default: all)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help=f"write the page (default: {PAGE}, if nothing below is asked for)")  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the run as JSON lines")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _drawn(options: argparse.Namespace) -> int:
+    """Write all that is asked for. What cannot be read is said in a line, and the rest is drawn without it."""
     out = options.out or (None if options.markdown or options.export else PAGE)
+    unread: list[str] = []
+    run, rows, trouble = None, [], None
     try:
-        run, rows = ledger.read(options.results, options.run)
-        if options.markdown:
-            options.markdown.parent.mkdir(parents=True, exist_ok=True)
-            options.markdown.write_text(as_markdown(matrix(rows, run)), encoding="utf-8")
-            print(options.markdown)
-        if options.export:
-            ledger.write_export(run, rows, options.export)
-            print(options.export)
-        if out:  # last, since it alone needs libraries
-            from reports import page
-
-            page.write(run, rows, out)
-            print(out)
+        run, rows = ledger.read(options.results or RESULTS, options.run)
     except ledger.LedgerError as error:
-        return _refused(str(error))
-    except ModuleNotFoundError as error:
-        return _refused(f"the page needs {error.name}: pip install -c constraints.txt jinja2 matplotlib pandas")
-    except OSError as error:
-        return _refused(f"{error.filename}: cannot be written ({error.strerror}): name another file")
-    return 0
+        if options.markdown or options.export:
+            raise
+        trouble = error
+        if options.results or options.run or (RESULTS / ledger.FILE).exists():
+            unread.append(str(error))
+    if options.markdown and run:
+        options.markdown.parent.mkdir(parents=True, exist_ok=True)
+        options.markdown.write_text(as_markdown(matrix(rows, run)), encoding="utf-8")
+        print(options.markdown)
+    if options.export and run:
+        ledger.write_export(run, rows, options.export)
+        print(options.export)
+    if out:  # last, since it alone needs libraries
+        from reports import page
+
+        found, baseline, said = _benchmarks(options)
+        unread += said
+        if run is None and found is None:
+            for line in unread or [str(trouble)]:
+                _say(line)
+            return 1
+        page.write(out, page.render(run, rows, found, baseline, unread))
+        print(out)
+    for line in unread:
+        _say(line)
+    return 1 if unread else 0
 
 
-def _refused(line: str) -> int:
+def _benchmarks(options: argparse.Namespace) -> tuple[Benchmarks | None, str, list[str]]:
+    """Return the benchmarks, the baseline, and a line for each thing that is not as it was asked for."""
+    from reports import benchmarks
+
+    asked = options.bench or options.baseline or options.layers
+    said: list[str] = []
+    try:
+        file = options.bench or benchmarks.newest()
+    except benchmarks.BenchmarkError as error:
+        return None, "", [str(error)] if asked else []
+    try:
+        found = benchmarks.load(file)
+        if options.layers:
+            found, said = found.only(options.layers)
+    except benchmarks.BenchmarkError as error:
+        return None, "", [str(error)]
+    baseline = found.baseline
+    if options.baseline:
+        try:
+            baseline = found.named(options.baseline)
+        except benchmarks.BenchmarkError as error:
+            said.append(str(error))
+    return found, baseline, said
+
+
+def _say(line: str) -> None:
     print(f"python -m reports: {line}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

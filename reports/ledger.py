@@ -15,8 +15,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from reports.exports import read_export, write_export
 from reports.rows import PASSES, SCHEMA, VERDICTS, LedgerError, Row, Run, fails, new_id, unanswered, utc_now
-from reports.samples import read_export, write_export
 
 __all__ = [
     "FILE", "PASSES", "SCHEMA", "VERDICTS", "Ledger", "LedgerError", "Row", "Run", "export", "fails", "import_run",

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page, drawn from one run and its rows alone."""
+"""The report: one self-contained HTML page, drawn from one run and its rows, and from one benchmark file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
-from markupsafe import Markup
 
-from reports import figures, load
-from reports.matrix import LEVELS, Cell, Matrix, distinct, grouped, matrix, symbol
+from reports import claims, error_figures, errors
+from reports.benchmarks import HOW, Benchmarks
+from reports.errors import ratio
+from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
 from reports.rows import VERDICTS, Row, Run, fails, severity, worst
+from reports.section import Section
+from reports.sections import measured
 from reports.sentences import EXPLAINED, command, counts, findings, not_offered, plural, reasons
 
 OPEN_CARDS = 8  # failures beyond these are folded
@@ -44,37 +46,53 @@ class Column:
         return [(each, by_tone[each]) for each in ("good", "bad", "warn", "idle") if by_tone[each]]
 
 
-def render(run: Run, rows: list[Row]) -> str:
-    """Return the page of a run."""
-    found = matrix(rows, run)
-    ratios = _ratios(rows)
-    seen = {row.verdict for cell in found.cells for row in cell.rows}
-    cards = {f"failure-{number}": row for number, row in enumerate(found.failures, start=1)}
-    drawn = {name: Markup(figures.error_ratios(ratios, name == "narrow")) for name in ("wide", "narrow") if ratios.size}
+def render(
+    run: Run | None, rows: list[Row], found: Benchmarks | None = None, baseline: str = "", notices: Iterable[str] = ()
+) -> str:
+    """Return the page of a run, of a benchmark file, or of both; `notices` are said on top."""
+    verdicts = matrix(rows, run)
+    seen = {row.verdict for cell in verdicts.cells for row in cell.rows}
+    cards = {f"failure-{number}": row for number, row in enumerate(verdicts.failures, start=1)}
+    names = [*verdicts.implementations, *(found.names if found else ())]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    speeds = measured(found, baseline or found.baseline, numbers) if found else None
+    notices = [*notices, *(speeds.unread if speeds else ())]
+    try:
+        notes = claims.read()
+    except claims.ClaimsError as error:
+        notes = []
+        notices.append(str(error))
     return _template().render(
         run=run,
-        matrix=found,
-        counts=counts(found) if rows else "no verdicts",
-        findings=findings(found),
-        state="bad" if found.failures else "warn" if found.missing else "good" if "agrees" in seen else "idle",
-        columns=_columns(run, found),
-        missing=[each for each in run.implementations if each.get("missing")],
-        reasons={verdict: reasons(found, verdict) for verdict in EXPLAINED},
-        not_offered=not_offered(found),
-        ratios=ratios,
-        figure=drawn,
+        matrix=verdicts,
+        counts=counts(verdicts) if rows else _timed(found) if found else "no verdicts",
+        findings=findings(verdicts) if rows or not found else ["timed, and no verdicts here"],
+        state="bad" if verdicts.failures else "warn" if verdicts.missing else "good" if "agrees" in seen else "idle",
+        columns=_columns(run, verdicts),
+        missing=[each for each in run.implementations if each.get("missing")] if run else [],
+        reasons={verdict: reasons(verdicts, verdict) for verdict in EXPLAINED},
+        not_offered=not_offered(verdicts),
+        errors=_errors(rows, numbers),
+        measured=speeds,
+        how=HOW,
+        examples=[line for line in verdicts.lines if line.property.startswith(claims.EXAMPLES)],
+        claims={
+            name: [(each, claims.found(each, verdicts)) for each in its] for name, its in claims.groups(notes).items()
+        },
+        anchors=[each.id for each in speeds.sections] if speeds else [],
+        claim_count=claims.count(notes),
+        notices=notices,
         cards=cards.items(),
         target=lambda cell: next((name for name, row in cards.items() if any(row is each for each in cell.rows)), ""),
-        blank=any(not cell.rows for cell in found.cells),
+        blank=any(not cell.rows for cell in verdicts.cells),
         seen=[(verdict, meaning) for verdict, meaning in VERDICTS.items() if verdict in seen],
         levels=LEVELS,
         open_cards=OPEN_CARDS,
     )
 
 
-def write(run: Run, rows: list[Row], file: Path) -> None:
-    """Write the page of a run, whole or not at all."""
-    page = render(run, rows)
+def write(file: Path, page: str) -> None:
+    """Write a page, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(file.name + ".draft")
     draft.write_text(page, encoding="utf-8", newline="\n")
@@ -102,15 +120,6 @@ def details(cell: Cell) -> str:
     return "\n".join(lines + list(dict.fromkeys(row.reason for row in cell.rows if row.reason)))
 
 
-def ratio(value: float | None) -> str:
-    """Write a number of bounds to two digits; nothing where nothing was measured."""
-    if value is None or pd.isna(value):
-        return ""
-    if value == float("inf"):
-        return "∞"
-    return f"{value:.2g}" if value < 100 else f"{value:,.0f}" if value < 1e5 else f"{value:.1e}"
-
-
 def moment(iso: str | None) -> str:
     """Write a stored time for a reader: 20 November 2026, 13:15 UTC."""
     try:
@@ -119,8 +128,8 @@ def moment(iso: str | None) -> str:
         return iso or ""
 
 
-def _columns(run: Run, found: Matrix) -> list[Column]:
-    about = {each.get(key): each for key in ("name", "spec") for each in run.implementations}
+def _columns(run: Run | None, found: Matrix) -> list[Column]:
+    about = {each.get(key): each for key in ("name", "spec") for each in (run.implementations if run else ())}
     columns = []
     for name, rows in grouped(found.rows, lambda row: row.implementation).items():
         of_property = map(_worst, grouped(rows, lambda row: row.property).values())
@@ -133,11 +142,22 @@ def _worst(rows: Iterable[Row]) -> str:
     return worst(row.verdict for row in rows)
 
 
-def _ratios(rows: list[Row]) -> pd.DataFrame:
-    """Return the largest error in units of its bound: operations down, implementations across."""
-    frame = load.tidy(rows).dropna(subset="worst_ratio")
-    table = frame.pivot_table("worst_ratio", index="operation", columns="implementation", aggfunc="max", sort=False)
-    return table.reindex(columns=[name for name in distinct(rows, "implementation") if name in table])
+def _errors(rows: list[Row], numbers: dict[str, int]) -> Section | None:
+    found = errors.ratios(rows)
+    if not found.size:
+        return None
+    return Section(
+        "errors", "How near to the bound",
+        "The largest error of each implementation, in units of what rounding can explain there. Up to 1, rounding "
+        "explains it; how far left says how much room there was.",
+        errors.caption(found, rows), error_figures.error_ratios(found, numbers), errors.table(found),
+        "Largest error in units of its bound, for each operation and implementation.",
+    )  # fmt: skip
+
+
+def _timed(found: Benchmarks) -> str:
+    names = {*found.timings["implementation"]}
+    return f"{plural(len(found.timings), 'timing')} of {plural(len(names), 'implementation')}"
 
 
 def _template() -> jinja2.Template:

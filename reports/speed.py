@@ -1,0 +1,166 @@
+"""How fast each implementation is on each layer, against a named baseline; and what of it is noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from oracles.case import OPERATIONS
+from reports import stats
+from reports.benchmarks import CPU, Benchmarks
+from reports.section import Table, bracketed, limits, listed, three, time, times
+from reports.sentences import plural
+from reports.stats import Floor, Interval
+
+# why something has no time: the sign in its place and what it means, by the first word of the reason
+SIGNS = {
+    "wrong": ("✗", "wrong, so not timed"),
+    "raised": ("!", "raised an error, so not timed"),
+    "too slow": ("…", "too slow to be timed"),
+    "unsupported": ("–", "unsupported"),
+}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Timings of layers with their ratio to the baseline's: above 1 is faster than the baseline.
+
+    `lines` has the columns of timings, and `ratio`, `low`, `high` and `word`: baseline, faster, slower, level, or ""
+    where the baseline was not timed. `refused` is what has no time, with the `sign` of the reason.
+    """
+
+    baseline: str
+    floor: Floor | None
+    lines: pd.DataFrame
+    refused: pd.DataFrame
+
+    @property
+    def names(self) -> list[str]:
+        """The implementations, the baseline first."""
+        found = dict.fromkeys([self.baseline, *self.lines["who"], *self.refused["who"]])
+        return [name for name in found if name]
+
+
+def speed(found: Benchmarks, baseline: str) -> Speed:
+    """Hold every layer's time against the baseline's."""
+    lines = _in_order(found.of("layer"))
+    floor = stats.noise_floor(again(found)["shift"])
+    keys = ["layer", "operation"]
+    base = lines[lines["who"] == baseline].set_index(keys)["cpu_seconds"]
+    answers = [_against(line, base.get((line.layer, line.operation)), baseline, floor) for line in lines.itertuples()]
+    lines = lines.assign(**{name: [each[name] for each in answers] for name in ("ratio", "low", "high", "word")})
+    refused = _in_order(found.not_timed[found.not_timed["kind"] == "layer"])
+    who = [found.whose(name) for name in refused["implementation"]]
+    refused = refused.assign(who=who, sign=[sign(reason) for reason in refused["reason"]])
+    return Speed(baseline, floor, lines, refused)
+
+
+def again(found: Benchmarks) -> pd.DataFrame:
+    """Return the A/A pairs: what was measured a second time, with the ratio of both medians, and its shift."""
+    keys = ["layer", "operation", "who"]
+    first = found.of("layer").drop_duplicates(keys).set_index(keys)["cpu_seconds"]
+    second = found.of("again")
+    second = second[[key in first.index for key in second[keys].itertuples(index=False, name=None)]]
+    pairs = [stats.ratio_of_medians(each.cpu_seconds, first[each.layer, each.operation, each.who])
+             for each in second.itertuples()]  # fmt: skip
+    return second.assign(ratio=[each.value for each in pairs], shift=[each.shift for each in pairs])
+
+
+def sign(reason: str) -> str:
+    """Return the sign of why something has no time."""
+    return next((mark for start, (mark, _) in SIGNS.items() if reason.startswith(start)), "!")
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sort by operation, layers staying in the order in which they come."""
+    ranks = {name: rank for rank, name in enumerate(OPERATIONS)}
+    return frame.sort_values("operation", key=lambda names: names.map(lambda name: ranks.get(name, 99)), kind="stable")
+
+
+def _against(line: tuple, base: list[float] | None, baseline: str, floor: Floor | None) -> dict[str, object]:
+    if base is None:
+        return {"ratio": float("nan"), "low": float("nan"), "high": float("nan"), "word": ""}
+    if line.who == baseline:
+        return {"ratio": 1.0, "low": 1.0, "high": 1.0, "word": "baseline"}
+    ratio = stats.ratio_of_medians(base, line.cpu_seconds)
+    word = "level" if not stats.differs(ratio, floor) else "faster" if ratio.value > 1 else "slower"
+    return {"ratio": ratio.value, "low": ratio.low, "high": ratio.high, "word": word}
+
+
+def caption(found: Speed) -> list[str]:
+    """Say what the figure shows: who is faster where, and what is noise."""
+    said = []
+    others = found.lines[~found.lines["word"].isin(("baseline", ""))]
+    averages = means(found)
+    for who in sorted(averages, key=lambda who: -averages[who].value):
+        lines = others[others["who"] == who]
+        words = lines["word"].value_counts()
+        counted = [f"{word} in {words[word]}" for word in ("faster", "slower", "level") if word in words]
+        least, most = lines.loc[lines["ratio"].idxmin()], lines.loc[lines["ratio"].idxmax()]
+        extent = f", from {times(least['ratio'])} ({_where(least)}) to {times(most['ratio'])} ({_where(most)})"
+        mean = bracketed(averages[who])
+        said.append(
+            f"{who} is {listed(counted)} of {len(lines)} timings against {found.baseline}: "
+            f"{mean} times as fast in the geometric mean" + (extent if len(lines) > 1 else "") + "."
+        )
+    said += [noise(found.floor), *_refused_words(found.refused)]
+    devices = {*found.lines["device"]} - {CPU}
+    if devices:
+        said.append(f"Times on {listed(sorted(devices))} are those of its own events; all others are CPU time.")
+    return said
+
+
+def means(found: Speed) -> dict[str, Interval]:
+    """Return each implementation's ratio in the geometric mean over all that it and the baseline were timed in."""
+    others = found.lines[~found.lines["word"].isin(("baseline", ""))]
+    return {
+        str(who): stats.mean_ratio([Interval(each.ratio, each.low, each.high) for each in its.itertuples()])
+        for who, its in others.groupby("who", sort=False)
+    }
+
+
+def noise(floor: Floor | None) -> str:
+    """Say what identical code differs by."""
+    if floor is None:
+        return "Level (≈) means within the interval; without an A/A run, what identical code differs by is not known."
+    return (
+        f"Level (≈) means within the interval, or within what identical code differs by in its medians and its fastest "
+        f"rounds: {floor.percent:.1f} % up or down in 95 % of repeats, from {plural(floor.pairs, 'A/A pair')}."
+    )
+
+
+def _where(line: pd.Series) -> str:
+    return f"{line['layer']}, {line['operation']}"
+
+
+def _refused_words(refused: pd.DataFrame) -> list[str]:
+    said = []
+    for mark, meaning in SIGNS.values():
+        which = refused[refused["sign"] == mark]
+        if len(which):
+            counts = which["who"].value_counts(sort=False)
+            said.append(f"{mark} {meaning}: {listed(f'{name} in {count}' for name, count in counts.items())}.")
+    return said
+
+
+def table(found: Speed) -> Table:
+    """Return the numbers, line by line."""
+    head = (
+        "layer", "operation", "implementation", "time", "GFLOP/s", f"times as fast as {found.baseline}",
+        "95 % interval", "rounds", "beyond fences", "page faults",
+    )  # fmt: skip
+    rows = []
+    for line in found.lines.itertuples():
+        interval = Interval(line.ratio, line.low, line.high)
+        other = line.who != found.baseline
+        faults = line.minor_faults if pd.isna(line.major_faults) else line.minor_faults + line.major_faults
+        rows.append([
+            line.layer, line.operation, line.who, time(line.seconds), three(line.flops / line.seconds / 1e9),
+            ("≈ " if line.word == "level" else "") + times(line.ratio) if other else "",
+            limits(interval) if other else "", f"{line.rounds}", f"{line.outliers}",
+            "" if pd.isna(faults) else f"{faults:,.0f}",
+        ])  # fmt: skip
+    for line in found.refused.itertuples():
+        rows.append([line.layer, line.operation, line.who, f"{line.sign} {line.reason}", *[""] * 6])
+    return Table(head, rows, 3)

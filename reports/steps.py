@@ -1,0 +1,132 @@
+"""Pool or stride: what the same step of a network costs with a pool, with two convolutions, and with a stride alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports import stats
+from reports.benchmarks import Benchmarks
+from reports.scaling import Growth, expected
+from reports.section import Table, listed, three, time, times
+from reports.stats import Interval
+
+VARIANTS = {
+    "A": "a maximum",
+    "A-average": "an average",
+    "A-l2": "an L2 norm",
+    "B": "two convolutions",
+    "C": "a stride alone",
+}
+POOLED, TWO, STRIDED = "A", "B", "C"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A line for each variant, shape and implementation, and the ratio of its time to that of the maximum's."""
+
+    lines: pd.DataFrame
+    shapes: list[tuple[float, float]]  # (F, S)
+    names: list[str]
+    variants: list[str]
+
+    def ratio(self, variant: str, shape: tuple[float, float], name: str) -> Interval | None:
+        """Return a variant's time in units of the maximum's, with its interval, or None where one has no time."""
+        above, below = (self._seconds(each, shape, name) for each in (variant, POOLED))
+        return stats.ratio_of_medians(above, below) if above and below else None
+
+    def _seconds(self, variant: str, shape: tuple[float, float], name: str) -> list[float]:
+        its = self.lines[(self.lines["variant"] == variant) & (self.lines["who"] == name)]
+        its = its[(its["F"] == shape[0]) & (its["S"] == shape[1])]
+        return its["rounds"].iloc[0] if len(its) else []
+
+
+def steps(found: Benchmarks) -> Steps:
+    """Read the table pool_or_stride, with the raw seconds of its entries. Raises BenchmarkError for another's table."""
+    lines = found.table(
+        "pool_or_stride",
+        ("variant", "steps", "implementation"),
+        ("F", "S", "cpu_seconds", "receptive_field", "macs", "parameters"),
+    )
+    lines = lines[lines["cpu_seconds"] > 0]
+    entries = found.of("experiment").drop_duplicates(["layer", "implementation"])
+    raw = {(each.layer, each.implementation): each.cpu_seconds for each in entries.itertuples()}
+    rounds = []
+    for line in lines.itertuples():
+        name = f"pool-or-stride-{line.variant}-F{line.F:g}-S{line.S:g}"
+        rounds.append(raw.get((name, line.implementation), [line.cpu_seconds]))
+    order = [*VARIANTS, *sorted({*lines["variant"]} - {*VARIANTS})]
+    return Steps(
+        lines.assign(rounds=rounds),
+        sorted({*zip(lines["F"].tolist(), lines["S"].tolist(), strict=True)}),
+        list(dict.fromkeys(lines["who"])),
+        [name for name in order if name in {*lines["variant"]}],
+    )
+
+
+def caption(found: Steps) -> list[str]:
+    """Say what the figure shows: the time of each variant in units of the maximum's, and how far each sees."""
+    said = []
+    for name in found.names:
+        parts = []
+        for variant in found.variants:
+            ratios = [found.ratio(variant, shape, name) for shape in found.shapes]
+            values = [each.value for each in ratios if each]
+            if variant != POOLED and values:
+                extent = f" ({times(min(values))} to {times(max(values))})" if len(values) > 1 else ""
+                parts.append(f"with {VARIANTS.get(variant, variant)} {times(stats.geometric_mean(values))}{extent}")
+        if parts:
+            said.append(f"In {name}, a step takes so many times as long as with a maximum: {listed(parts)}.")
+    fields = []
+    for F, S in found.shapes:
+        its = found.lines[(found.lines["F"] == F) & (found.lines["S"] == S)].drop_duplicates("variant")
+        sees = dict(zip(its["variant"], its["receptive_field"], strict=True))
+        if {POOLED, TWO, STRIDED} <= {*sees}:
+            fields.append(f"{sees[POOLED]:g}, {sees[TWO]:g} and {sees[STRIDED]:g} at F {F:g}, S {S:g}")
+    if fields:
+        said.append(
+            "Cells that an output sees along one side, with a pool, with two convolutions and with the stride alone: "
+            f"{'; '.join(fields)}."
+        )
+    return said
+
+
+def table(found: Steps) -> Table:
+    """Return every variant, shape and implementation."""
+    head = ("variant", "steps", "implementation", "F", "S", "time", "times that of the maximum", "95 % interval",
+            "sees", "multiply-adds", "parameters")  # fmt: skip
+    rows = []
+    for line in found.lines.itertuples():
+        ratio = found.ratio(line.variant, (line.F, line.S), line.who) or Interval(float("nan"))
+        limits = "" if ratio.low != ratio.low else f"{times(ratio.low)} to {times(ratio.high)}"
+        rows.append([
+            line.variant, line.steps, line.who, f"{line.F:g}", f"{line.S:g}", time(line.cpu_seconds),
+            times(ratio.value), limits, f"{line.receptive_field:g}", f"{three(line.macs / 1e6)} M",
+            f"{line.parameters:,.0f}",
+        ])  # fmt: skip
+    return Table(head, rows, 3)
+
+
+def strides(found: Benchmarks) -> list[Growth]:
+    """Read the table stride as a sweep: a layer at other strides. Raises BenchmarkError for another's table."""
+    lines = found.table("stride", ("implementation",), ("S", "out", "receptive_field", "cpu_seconds", "macs"))
+    lines = lines[(lines["cpu_seconds"] > 0) & (lines["S"] > 0)].sort_values("S")
+    fitted = []
+    for name, its in lines.groupby("who", sort=False):
+        points = tuple(zip(its["S"].tolist(), its["cpu_seconds"].tolist(), strict=True))
+        slope = stats.power_law(its["S"].to_numpy(), its["cpu_seconds"].to_numpy())
+        fitted.append(Growth(str(name), "conv2d", "S", points, slope, expected(its["S"], its["macs"])))
+    return fitted
+
+
+def strides_table(found: Benchmarks) -> Table:
+    """Return size, receptive field, multiply-adds and time at each stride."""
+    lines = found.table("stride", ("implementation",), ("S", "out", "receptive_field", "cpu_seconds", "macs"))
+    head = ("S", "implementation", "output", "sees, under a 3x3 convolution", "multiply-adds", "time")
+    rows = [
+        [f"{line.S:g}", line.who, f"{line.out:g}x{line.out:g}", f"{line.receptive_field:g}",
+         f"{three(line.macs / 1e6)} M", time(line.cpu_seconds)]
+        for line in lines.sort_values("S", kind="stable").itertuples()
+    ]  # fmt: skip
+    return Table(head, rows, 2)

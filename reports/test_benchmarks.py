@@ -1,0 +1,231 @@
+"""A benchmark file is read into tidy frames, or refused in one line; nothing of it is trusted."""
+
+import copy
+import json
+import os
+from statistics import median
+
+import pytest
+
+from reports import benchmarks, made_up
+from reports.benchmarks import BenchmarkError, load, newest
+
+
+@pytest.fixture(scope="module")
+def document():
+    return made_up.document()
+
+
+@pytest.fixture
+def found(tmp_path, document):
+    return load(made_up.saved(tmp_path, document))
+
+
+def entries(document, **wanted):
+    infos = [each["extra_info"] for each in document["benchmarks"]]
+    return [info for info in infos if all(info[name] == value for name, value in wanted.items())]
+
+
+def test_every_entry_becomes_a_line(found, document):
+    assert len(found.timings) == len(document["benchmarks"])
+    assert list(found.timings.columns) == list(benchmarks.COLUMNS)
+    for line, each in zip(found.timings.itertuples(), document["benchmarks"], strict=True):
+        info = each["extra_info"]
+        assert (line.kind, line.layer, line.implementation) == (info["kind"], info["layer"], info["implementation"])
+        assert line.seconds == median(info["cpu_seconds"])
+        assert line.rounds == len(info["cpu_seconds"])
+    assert len(found.not_timed) == len(document["poolproof"]["not_timed"])
+    assert found.layers == [*made_up.LAYERS]
+    assert found.baseline == made_up.BASELINE
+    assert found.machine["blas"]["name"] == "openblas"
+
+
+def test_what_an_entry_does_not_say_is_not_known(tmp_path, document):
+    content = copy.deepcopy(document)
+    for name in (*benchmarks.NUMBERS, "sweep", "case", "device", "verdict"):
+        content["benchmarks"][0]["extra_info"].pop(name, None)
+    first = load(made_up.saved(tmp_path, content)).timings.iloc[0]
+    assert first[list(benchmarks.NUMBERS)].isna().all()
+    assert (first["device"], first["case"], first["who"]) == ("cpu", "", first["implementation"])
+
+
+def test_a_gpu_is_named_and_so_are_threads_where_they_differ(tmp_path, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"][1]["extra_info"]["device"] = "cuda:0 NVIDIA H200"
+    assert load(made_up.saved(tmp_path, content)).timings["who"][1] == "im2col on NVIDIA H200"
+    for each in content["benchmarks"]:
+        each["extra_info"]["threads"] = 2
+    assert load(made_up.saved(tmp_path, content)).timings["who"][0] == "torch-cpu"
+    content["benchmarks"][0]["extra_info"]["threads"] = 4
+    names = load(made_up.saved(tmp_path, content)).timings["who"]
+    assert names[0] == "torch-cpu on 4 threads"
+    assert names[1] == "im2col on NVIDIA H200, 2 threads"
+
+
+def test_benchmarks_of_others_in_the_same_file_are_left_alone(tmp_path, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"].append({"name": "test_theirs", "stats": {}, "extra_info": {}})
+    assert len(load(made_up.saved(tmp_path, content)).timings) == len(document["benchmarks"])
+
+
+def test_the_newest_file_of_a_folder_is_read(tmp_path, document):
+    older, newer = (made_up.saved(tmp_path, document, name) for name in ("0002_b.json", "0001_a.json"))
+    os.utime(older, (1, 1))
+    assert newest(tmp_path) == newer
+    assert load(tmp_path).path == newer
+
+
+def test_an_empty_folder_says_how_to_get_benchmarks(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(
+            BenchmarkError, match=r"no benchmarks yet: make bench, or pytest bench/ --benchmark-save=NAME, writes one"
+        ):
+            newest(folder)
+
+
+def changed(**changes):
+    def spoil(content):
+        content["benchmarks"][2]["extra_info"] |= changes
+
+    return spoil
+
+
+def without(*names):
+    def spoil(content):
+        for name in names:
+            del content["benchmarks"][2]["extra_info"][name]
+
+    return spoil
+
+
+def additions(**changes):
+    def spoil(content):
+        content["poolproof"] |= changes
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: content.pop("poolproof"), "no benchmark file of Poolproof's"),
+        (lambda content: content.update(benchmarks={}), "no benchmark file of Poolproof's"),
+        (additions(schema=9), "schema 9, and this version reads 1: use the version that wrote it"),
+        (additions(schema="1" * 99), "schema '1111"),
+        (without("cpu_seconds", "kind", "layer"), None),
+        (without("cpu_seconds"), "benchmark 3 lacks cpu_seconds: save the benchmarks again"),
+        (changed(cpu_seconds=[]), r"benchmark 3: cpu_seconds must be a list of numbers, got \[\]"),
+        (changed(cpu_seconds="fast"), "benchmark 3: cpu_seconds must be a list of numbers, got 'fast'"),
+        (changed(cpu_seconds=[1, "x"]), "benchmark 3: cpu_seconds must be a number, got 'x'"),
+        (changed(cpu_seconds=[1, None]), "benchmark 3: cpu_seconds must be numbers of at least 0"),
+        (changed(cpu_seconds=[1, -1]), "benchmark 3: cpu_seconds must be numbers of at least 0"),
+        (changed(cpu_seconds=[1, float("nan")]), "benchmark 3: cpu_seconds must be a number, got nan"),
+        (changed(cpu_seconds=[0, 0, 1]), "benchmark 3 has a median of 0 seconds"),
+        (changed(macs=10**400), "int too large to convert to float"),
+        (changed(macs=True), "benchmark 3: macs must be a number, got True"),
+        (changed(layer=["x"]), r"benchmark 3: layer must be text, got \['x'\]"),
+        (additions(not_timed={}), r"not_timed must be a list, got \{\}"),
+        (additions(not_timed=[3]), "an entry of not_timed must be a JSON object, got 3"),
+        (additions(experiments=[]), r"experiments must be a JSON object, got \[\]"),
+        (additions(experiments={"x": 3}), "the experiment x must be a list, got 3"),
+        (additions(experiments={"x": [3]}), "a row of the experiment x must be a JSON object, got 3"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, document, spoil, said):
+    content = copy.deepcopy(document)
+    spoil(content)
+    path = made_up.saved(tmp_path, content)
+    if said is None:
+        assert len(load(path).timings) == len(document["benchmarks"]) - 1  # not ours
+        return
+    with pytest.raises(BenchmarkError, match=said) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "truncated, or no JSON"),
+        ("verdicts, as text\n" * 100, "truncated, or no JSON"),
+        ("[" * 100_000, "truncated, or no JSON"),
+        ("[]", "no benchmark file of Poolproof's"),
+        ('{"benchmarks": [], "machine_info": {}}', "no benchmark file of Poolproof's"),
+        ('{"benchmarks": [], "poolproof": {"schema": 1}}', "holds no measurement"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, text, said):
+    path = tmp_path / "0001_x.json"
+    path.write_text(text)
+    with pytest.raises(BenchmarkError, match=said):
+        load(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, document, share):
+    path = made_up.saved(tmp_path, document)
+    text = path.read_text()
+    path.write_text(text[: int(share * len(text))])
+    with pytest.raises(BenchmarkError, match=r"truncated, or no JSON \(.*\): save the benchmarks again"):
+        load(path)
+
+
+def test_bytes_and_absent_files_are_refused(tmp_path):
+    (tmp_path / "x.json").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(BenchmarkError, match="truncated, or no JSON"):
+        load(tmp_path / "x.json")
+    with pytest.raises(BenchmarkError, match="no such file: make bench"):
+        load(tmp_path / "y.json")
+
+
+def test_layers_are_chosen_by_name_and_pattern(found):
+    some, said = found.only(["alexnet-*,large-31", "vgg16-pool1"])
+    assert (some.layers, said) == (["alexnet-conv1", "alexnet-conv3", "large-31", "vgg16-pool1"], [])
+    assert {*some.of("again")["layer"]} == {*some.layers}
+    assert len(some.of("sweep")) == len(found.of("sweep"))
+
+
+def test_an_unknown_layer_is_named_with_the_nearest_and_the_others_stay(found):
+    some, said = found.only(["alexnet-konv3,alexnet-conv1"])
+    assert some.layers == ["alexnet-conv1"]
+    assert said == [f"{found.path}: has no layer 'alexnet-konv3': did you mean alexnet-conv3?"]
+    some, said = found.only(["%%"])
+    assert some.layers == found.layers
+    assert said[0].endswith(f"has no layer '%%': it has {', '.join(found.layers)}")
+
+
+def test_an_unknown_baseline_is_named_with_the_nearest(found):
+    assert found.named("fft") == "fft"
+    with pytest.raises(BenchmarkError, match=r"has no layer timed with 'torch-gpu': did you mean torch-cpu\?"):
+        found.named("torch-gpu")
+
+
+def test_without_an_a_a_run_the_baseline_is_torch(tmp_path, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"] = [each for each in content["benchmarks"] if each["extra_info"]["kind"] != "again"]
+    assert load(made_up.saved(tmp_path, content)).baseline == "torch-cpu"
+
+
+def test_what_cannot_be_written_or_seen_is_spelled_out(tmp_path, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"][0]["extra_info"]["implementation"] = "\udcff\0 x\ny"
+    content["poolproof"]["not_timed"][0]["detail"] = "two\nlines"
+    found = load(made_up.saved(tmp_path, content))
+    assert found.timings["implementation"][0] == "\\udcff\\x00 x y"
+    assert found.not_timed["detail"][0] == "two\nlines"
+
+
+def test_a_table_of_an_experiment_is_read_by_its_columns(found):
+    assert len(found.table("stride", ("implementation",), ("S",))) == 12
+    assert found.table("none", ("a",), ("b",)).empty
+    with pytest.raises(BenchmarkError, match="the experiment stride lacks F, and is not drawn"):
+        found.table("stride", ("implementation",), ("F",))
+    with pytest.raises(BenchmarkError, match="the experiment stride: implementation must be a number, got 'im2col'"):
+        found.table("stride", (), ("implementation",))
+
+
+def test_the_made_up_file_is_json(document):
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert len(entries(document, kind="again")) == len(made_up.LAYERS)

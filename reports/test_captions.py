@@ -1,0 +1,214 @@
+"""Every number that a caption says is found again from the file alone, with nothing of the code that drew it."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from statistics import geometric_mean, linear_regression, mean, median
+
+import pytest
+
+from reports import benchmarks, errors, made_up, memory, roofline, scaling, speed, steps, translation
+from reports.test_ledger import failing_rows, sample_rows
+
+
+@pytest.fixture(scope="module")
+def document():
+    return json.loads(json.dumps(made_up.document()))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, document):
+    return benchmarks.load(made_up.saved(tmp_path_factory.mktemp("bench"), document))
+
+
+@pytest.fixture(scope="module")
+def infos(document):
+    return [each["extra_info"] for each in document["benchmarks"]]
+
+
+def medians(infos, **wanted):
+    """The median of each entry of a kind, by layer, operation and implementation."""
+    chosen = [info for info in infos if all(info[name] == value for name, value in wanted.items())]
+    return {(each["layer"], each["operation"], each["implementation"]): median(each["cpu_seconds"]) for each in chosen}
+
+
+def sentence(said, start):
+    return next(each for each in said if each.startswith(start))
+
+
+def numbers(text):
+    """The numbers of a sentence, those within a name left out."""
+    return [float(each.replace(",", "")) for each in re.findall(r"(?<![\w.-])\d[\d,]*\.?\d*(?![\w-]|x)", text)]
+
+
+@pytest.mark.parametrize("baseline", ["im2col", "torch-cpu"])
+def test_speed(found, infos, baseline):
+    times = medians(infos, kind="layer")
+    said = speed.caption(speed.speed(found, baseline))
+    for name in made_up.RATES:
+        if name == baseline:
+            continue
+        ratios = {(layer, operation): times[layer, operation, baseline] / seconds
+                  for (layer, operation, who), seconds in times.items() if who == name}  # fmt: skip
+        text = sentence(said, f"{name} is ")
+        least, most = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
+        assert f"of {len(ratios)} timings against {baseline}: " in text
+        said_mean, low, high = map(
+            float, re.search(r": (\S+) \[(\S+), (\S+)\] times as fast in the geo", text).groups()
+        )
+        assert said_mean == round(geometric_mean(ratios.values()), 2)
+        assert low <= said_mean <= high < 1.03 * low
+        assert f"from {ratios[least]:.2f} ({least[0]}, {least[1]})" in text
+        assert text.endswith(f"to {ratios[most]:{'.2f' if ratios[most] < 9.95 else '.1f'}} ({most[0]}, {most[1]}).")
+        true = [made_up.times_as_fast(name, layer) / made_up.times_as_fast(baseline, layer) for layer, _ in ratios]
+        faster, slower = sum(each > 1.05 for each in true), sum(each < 0.95 for each in true)
+        counted = [f"faster in {faster}"] * bool(faster) + [f"slower in {slower}"] * bool(slower)
+        assert text.startswith(f"{name} is {' and '.join(counted)} of")
+
+
+def test_noise(found, infos):
+    logs = []
+    for each in infos:
+        if each["kind"] == "again":
+            same = [info for info in infos if info["kind"] == "layer" and info["layer"] == each["layer"]]
+            (first,) = [info["cpu_seconds"] for info in same
+                        if (info["operation"], info["implementation"]) == (each["operation"], "im2col")]  # fmt: skip
+            both = [math.log(of(each["cpu_seconds"]) / of(first)) for of in (median, min)]
+            logs.append(min(both, key=abs) if both[0] * both[1] > 0 else 0.0)
+    reach = 2.3060 * math.sqrt(mean(each**2 for each in logs))  # Student's quantile, two-sided 95 %, of 8 pairs
+    text = sentence(speed.caption(speed.speed(found, "im2col")), "Level")
+    assert f": {100 * (math.exp(reach) - 1):.1f} % up or down in 95 % of repeats, from 8 A/A pairs." in text
+
+
+def test_what_has_no_time_is_counted(found):
+    said = speed.caption(speed.speed(found, "im2col"))
+    assert "✗ wrong, so not timed: im2col+textbook in 1." in said
+    assert "… too slow to be timed: loops in 16." in said
+    strides = sum("s2" in line or "s4" in line for _, line in made_up.LAYERS.values())
+    assert f"– unsupported: fft in {2 * strides}." in said
+
+
+def test_growth(found, infos):
+    held = 0
+    for letter, values in made_up.SIZES.items():
+        for name in ("torch-cpu", "im2col"):
+            its = [each for each in infos if each["sweep"] == letter and each["implementation"] == name]
+            assert [each["value"] for each in its] == [*values]
+            logs = [math.log(value) for value in values]
+            slope = linear_regression(logs, [math.log(median(each["cpu_seconds"])) for each in its]).slope
+            work = linear_regression(logs, [math.log(each["macs"]) for each in its]).slope
+            (ours,) = [each for each in scaling.growths(found) if (each.letter, each.who) == (letter, name)]
+            assert ours.slope.exponent.value == pytest.approx(slope)
+            assert ours.expected == pytest.approx(work)
+            assert work == pytest.approx(made_up.EXPONENTS[letter], abs=0.06)
+            assert abs(slope - work) < 0.02
+            held += ours.slope.exponent.low <= work <= ours.slope.exponent.high
+    said = scaling.caption(scaling.growths(found))
+    assert f"to within the 95 % interval, in {held} of 8 fits" in said[0]
+    assert held >= 5
+
+
+def test_growth_names_what_lies_farthest_off(found):
+    lines = found.timings.copy()
+    swept = (lines["sweep"] == "W") & (lines["implementation"] == "im2col")
+    lines.loc[swept, "seconds"] = lines.loc[swept, "value"] ** 1.25
+    few = (lines["sweep"] == "C") & (lines["implementation"] == "im2col") & (lines["value"] < 12)
+    text = " ".join(scaling.caption(scaling.growths(benchmarks.Benchmarks(found.path, lines[~few], found.not_timed))))
+    assert re.search(r"Less than they do in \d: .*im2col in W \(1\.25 against 2\.00\)", text)
+    assert "Not fitted: im2col in C (5 sizes spanning 5.33x: no slope); a slope takes 6 sizes spanning 8x." in text
+
+
+def test_roofline(found, infos):
+    said = roofline.caption(roofline.roofline(found))
+    peak = max(each["flops"] / median(each["cpu_seconds"]) for each in infos if each["operation"] == "matmul")
+    (memory_,) = [each for each in infos if each["layer"] == "copy-64MB"]
+    bandwidth = memory_["bytes"] / median(memory_["cpu_seconds"])
+    assert numbers(said[0])[:3] == pytest.approx([peak / 1e9, bandwidth / 1e9, peak / bandwidth], rel=0.01)
+    for start, pools in (("Of the roof, convolutions", False), ("Of the roof, pools", True)):
+        for name in ("im2col", "im2col+textbook", "torch-cpu"):
+            shares = []
+            for each in infos:
+                if each["kind"] == "layer" and each["implementation"] == name and "backward" not in each["operation"]:
+                    roof = min(peak, bandwidth * each["flops"] / each["bytes"])
+                    share = each["flops"] / median(each["cpu_seconds"]) / roof
+                    shares += [share] * ((each["operation"] != "conv2d") == pools)
+            extent = f"({100 * min(shares):.0f} % to {100 * max(shares):.0f} %)"
+            assert f"{name} {100 * median(shares):.0f} % {extent}" in sentence(said, start)
+    assert sentence(said, "Above the roof").endswith("the cache: fft, im2col, im2col+textbook and torch-cpu.")
+
+
+def test_memory(found, infos):
+    said = memory.caption(memory.memory(found))
+    for name in ("im2col", "im2col+textbook"):
+        its = [each for each in infos if each["kind"] == "layer" and each["operation"] == "conv2d"]
+        its = [each for each in its if each["implementation"] == name]
+        taken = {each["layer"]: each["peak_extra_bytes"] - each["result_bytes"] for each in its}
+        shares = [taken[each["layer"]] / each["columns_bytes"] for each in its]
+        text = sentence(said, f"{name} takes")
+        most = max(taken.values()) / 1e6
+        assert f"at most {most:.2f} MB" in text or f"at most {most:.0f} MB" in text
+        assert f"{median(shares):.2f} times the column matrix in the median" in text
+        assert text.endswith(f"to {max(shares):.2f}.")
+        products = [each["gemm_seconds"] / median(each["cpu_seconds"]) for each in its]
+        following = said[said.index(text) + 1]
+        assert numbers(following) == [round(100 * each) for each in (median(products), min(products), max(products))]
+
+
+def test_pool_or_stride(found, document):
+    said = steps.caption(steps.steps(found))
+    rows = document["poolproof"]["experiments"]["pool_or_stride"]
+    words = {"A-average": "an average", "A-l2": "an L2 norm", "B": "two convolutions", "C": "a stride alone"}
+    for name in ("im2col", "torch-cpu"):
+        of = {(row["variant"], row["F"], row["S"]): row["cpu_seconds"] for row in rows if row["implementation"] == name}
+        for variant, word in words.items():
+            ratios = [seconds / of["A", F, S] for (each, F, S), seconds in of.items() if each == variant]
+            extent = f"({min(ratios):.2f} to {max(ratios):.2f})"
+            assert f"with {word} {geometric_mean(ratios):.2f} {extent}" in sentence(said, f"In {name}")
+    assert "4, 5 and 3 at F 3, S 2" in said[-1]
+
+
+def test_translation(found, document):
+    said = " ".join(translation.caption(translation.translation(found)))
+    rows = document["poolproof"]["experiments"]["translation"]
+    whole = [row for row in rows if row["shift"] % row["S"] == 0]
+    assert f"A shift by whole strides changes nothing in any of {len(whole)} measurements." in said
+    ragged = [row for row in rows if row not in whole]
+    for variant, word in translation.VARIANTS.items():
+        its = [row for row in ragged if row["variant"] == variant]
+        assert f"{100 * mean(row['changed_fraction'] for row in its):.0f} % with {word}" in said
+        assert f"{mean(row['relative_change'] for row in its):.2f} with {word}" in said
+    pools = [row for row in ragged if row["damped"] is not None]
+    assert f"than a stride alone in {len(pools)} of {len(pools)} comparisons" in said
+    assert f"came true in {len(rows)} of {len(rows)}." in said
+
+
+def test_a_prediction_that_failed_is_named(tmp_path, document):
+    content = json.loads(json.dumps(document))
+    content["poolproof"]["experiments"]["translation"][7]["holds"] = False
+    content["poolproof"]["experiments"]["translation"][5]["changed_fraction"] = 0.25  # a shift by a whole stride
+    said = translation.caption(translation.translation(benchmarks.load(made_up.saved(tmp_path, content))))
+    assert said[0] == "A shift by whole strides changes something in 1 of 10 measurements."
+    assert said[-1].endswith("came true in 34 of 35, not with A-l2, gabor-0, F 3, S 2, shift 2.")
+
+
+def test_errors():
+    rows = [*sample_rows()]
+    text = " ".join(errors.caption(errors.ratios(rows), rows))
+    most = max((row.worst_ratio, row.implementation, row.operation) for row in rows if row.worst_ratio is not None)
+    nearest = f"The nearest to it is {most[1]} in {most[2]}, with {most[0]:.2g} of the bound."
+    assert f"Nothing that was measured exceeds its bound. {nearest}" in text
+    rows = [*failing_rows()]
+    text = " ".join(errors.caption(errors.ratios(rows), rows))
+    assert text.startswith("Beyond the bound, and so not explained by rounding: mine.py in conv2d (5.2e+06 times).")
+    assert "Not drawn" not in text
+    rows = [replace(row, worst_ratio=None) if row.verdict == "differs" else row for row in rows]
+    text = errors.caption(errors.ratios(rows), rows)[-1]
+    assert text == "Not drawn is what differs where nothing but the exact answer will do: mine.py in conv2d."
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.994, "0.994"), (0.99996, "0.999"), (1.0, "1"), (1.04, "1"), (0.5, "0.5")]
+)
+def test_an_error_within_the_bound_is_never_written_as_the_bound(value, text):
+    assert errors.ratio(value) == text

@@ -1,0 +1,128 @@
+"""Claims and worked examples are shown with what decided them, and a broken file of claims stops nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from reports import claims, made_up, page
+from reports.benchmarks import load
+from reports.claims import FILE, Claim, ClaimsError, read
+from reports.matrix import matrix
+from reports.test_ledger import RUN, failing_rows, sample_rows
+from reports.test_page import outline, said
+
+TEXT = """
+[[claim]]
+id = "same-padding"
+claim = "P = (F - 1)/2 keeps the size when S = 1."
+source = "CS231n, Convolutional Layer"
+verdict = "holds if F is odd"
+why = "For even F\\n there is no such P."
+decided_by = "properties/test_shape.py::test_shape_is_the_count_of_windows"
+
+[[claim]]
+id = "flip"
+claim = "A ConvNet flips its filters <b>."
+source = ""
+verdict = "false"
+why = "Mathematicians do."
+decided_by = "properties/test_values.py::test_output_equals_the_definition"
+measured_by = "bench:sweep-S"
+
+[[claim]]
+id = "windows"
+claim = "A window sees F x F cells."
+verdict = "holds"
+decided_by = "properties/test_of_nothing.py::test"
+
+[[open]]
+id = "discarded"
+claim = "Pools will be discarded."
+verdict = "open"
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "claims.toml"
+    path.write_text(TEXT, encoding="utf-8")
+    monkeypatch.setattr(claims, "FILE", path)
+    return path
+
+
+def test_claims_are_read_in_their_order(file):
+    first, second, third, fourth = read(file)
+    assert first.why == "For even F there is no such P."
+    assert [each.sign for each in (first, second, third, fourth)] == ["~", "✗", "✓", "?"]
+    assert [each.anchor for each in (first, second)] == ["", "growth"]
+    assert fourth == Claim("discarded", "Pools will be discarded.", "", "open", "")
+    assert claims.count(read(file)) == "4 claims: 1 false, 1 true under a condition, 1 open and 1 true"
+
+
+@pytest.mark.parametrize(
+    ("name", "anchor"),
+    [("sweep-W", "growth"), ("pool_or_stride", "steps"), ("stride", "strides"), ("vgg16-pool1", "speed")],
+)
+def test_a_measurement_has_its_place_on_the_page(name, anchor):
+    assert Claim("x", "x", "", "holds", "", measured_by=f"bench:{name}").anchor == anchor
+    assert Claim("x", "x", "", "holds", "", decided_by=f"bench:{name}").anchor == anchor
+
+
+def test_what_decides_a_claim_says_what_was_found_of_it(file):
+    first, second, third, _ = read(file)
+    verdicts = matrix([*sample_rows()], RUN)
+    assert [claims.found(each, verdicts) for each in (first, third)] == ["✓ holds for 4 implementations", ""]
+    assert claims.found(second, matrix([*failing_rows()], RUN)) == "✗ differs: mine.py"
+
+
+def test_the_page_shows_claims_and_escapes_them(file, tmp_path):
+    measured = load(made_up.saved(tmp_path))
+    html = page.render(RUN, [*sample_rows()], measured)
+    text = said(html)
+    assert "4 claims: 1 false, 1 true under a condition, 1 open and 1 true." in text
+    assert "A ConvNet flips its filters <b>." in text
+    assert "test_shape.py::test_shape_is_the_count_of_windows in this run: ✓ holds for 4 implementations" in text
+    assert text.index("A ConvNet flips") < text.index("(F - 1)/2") < text.index("A window sees")  # what is false first
+    assert html.count('href="#growth">measured above') == 1
+    assert "measured above" not in page.render(RUN, [])
+
+
+def test_the_claims_of_the_clone_can_be_read():
+    assert not FILE.exists() or len(read(FILE)) > 50
+
+
+def test_without_claims_there_is_no_section(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "FILE", tmp_path / "absent.toml")
+    assert read(claims.FILE) == []
+    assert "claims" not in outline(page.render(RUN, [*sample_rows()])).ids
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[claim]\n", "cannot be read"),
+        ('[[claim]]\nid = "x"\n', "the claim 'x' lacks claim, verdict"),
+        ('[[claim]]\nid = 3\nclaim = "x"\nverdict = "x"\n', "is no claim"),
+        ("claim = [3]\n", "3 is no claim"),
+    ],
+)
+def test_broken_claims_are_said_in_one_line_and_the_rest_is_drawn(file, text, words):
+    file.write_text(text)
+    with pytest.raises(ClaimsError, match=words) as caught:
+        read(file)
+    assert "\n" not in str(caught.value)
+    text = said(page.render(RUN, [*sample_rows()]))
+    assert "all agree" in text
+    assert str(caught.value) in text
+
+
+def test_worked_examples_stand_by_themselves(file):
+    rows = [*sample_rows(("im2col", "mine.py"))]
+    name = "test_worked_examples.py::test_the_size_of_alexnets_first_layer"
+    example = replace(rows[0], property=name, title="227 cells, 11, 4 and 0 make 55.", operation="out_size")
+    html = page.render(RUN, [*rows, example, replace(example, implementation="mine.py", verdict="differs")])
+    part = html[html.index('<h2 id="examples">') :].partition("</section>")[0]
+    assert "227 cells, 11, 4 and 0 make 55." in part
+    assert part.count("<td") == 2
+    assert "differs" in part
+    assert "examples" not in outline(page.render(RUN, rows)).ids

@@ -1,0 +1,177 @@
+"""A regression is flagged, and the same code twice is not: as rarely as is said."""
+
+import copy
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports import __main__, made_up
+from reports.benchmarks import load
+from reports.comparison import as_text, compare
+
+
+@pytest.fixture(scope="module")
+def document():
+    return made_up.document()
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory, document):
+    return load(made_up.saved(tmp_path_factory.mktemp("bench"), document))
+
+
+def measured(found, rng, between=0.01, within=0.02, slower=None):
+    """Measure a made-up file again: each entry varies as a whole, and each of its rounds."""
+    lines = found.timings.copy()
+    seconds = []
+    for line in lines.itertuples():
+        base = line.seconds * np.exp(between * rng.standard_normal()) * (slower or {}).get((line.who, line.layer), 1.0)
+        seconds.append([*(base * (1 + within * rng.exponential(size=line.rounds)))])
+    lines["cpu_seconds"], lines["seconds"] = seconds, [float(np.median(each)) for each in seconds]
+    return replace(found, timings=lines)
+
+
+def test_the_same_code_twice_is_flagged_in_no_more_than_5_of_100_runs(once):
+    rng = np.random.default_rng(1)
+    flagged = 0
+    for _ in range(60):
+        found = compare(measured(once, rng), measured(once, rng))
+        flagged += any(each.word != "level" for each in found.changes)
+        assert found.floor.rate == pytest.approx(0.05)
+    assert len(found.changes) > 100
+    assert flagged <= 7  # 60 times 5 in 100 is 3; more than 7 has a chance of 1 in 100
+
+
+def test_a_regression_of_20_in_100_is_flagged(once):
+    rng = np.random.default_rng(2)
+    missed = 0
+    for _ in range(25):
+        found = compare(measured(once, rng), measured(once, rng, slower={("im2col", "alexnet-conv3"): 1.2}))
+        slower = {(each.who, each.layer, each.operation) for each in found.of("slower")}
+        missed += not {("im2col", "alexnet-conv3", operation) for operation in ("conv2d", "conv2d_backward")} <= slower
+        assert found.regressed == bool(slower)
+    assert missed == 0
+
+
+def test_a_noisy_machine_flags_no_more_and_sees_less(once):
+    rng = np.random.default_rng(3)
+    found = compare(measured(once, rng, between=0.2), measured(once, rng, between=0.2))
+    assert found.floor.percent > 50
+    assert not found.regressed
+
+
+def run(tmp_path, before, after, *more):
+    paths = [str(made_up.saved(tmp_path, each, f"{name}.json")) for name, each in (("a", before), ("b", after))]
+    return __main__.main(["compare", *paths, *more])
+
+
+def test_the_exit_status_says_whether_something_became_slower(tmp_path, capsys, document):
+    same, slower = made_up.document(1), made_up.document(2, slower={("im2col", "alexnet-conv3"): 1.2})
+    assert run(tmp_path, document, same) == 0
+    assert "0 slower, 0 faster" in capsys.readouterr().out
+    assert run(tmp_path, document, slower) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^slower  im2col  alexnet-conv3 conv2d +3\.\d+ ms -> 4\.\d+ ms  1\.\d\d times \(1\.", out, re.M)
+    assert "2 slower, 0 faster" in out
+    assert run(tmp_path, slower, document) == 0
+    assert "0 slower, 2 faster" in capsys.readouterr().out
+    assert run(tmp_path, document, document, "--all") == 0
+    assert capsys.readouterr().out.count("level ") > 100
+
+
+def test_the_numbers_that_are_said_are_those_of_the_files(once):
+    rng = np.random.default_rng(4)
+    before, after = measured(once, rng), measured(once, rng, slower={("fft", "large-31"): 3})
+    first = compare(before, after).of("slower")[0]
+    assert (first.who, first.layer) == ("fft", "large-31")
+    seconds = []
+    for found in (before, after):
+        its = found.of("layer")
+        its = its[(its["layer"] == "large-31") & (its["who"] == "fft") & (its["operation"] == first.operation)]
+        seconds.append(np.median(its["cpu_seconds"].iloc[0]))
+    ratio = seconds[1] / seconds[0]
+    assert first.ratio.value == pytest.approx(ratio)
+    assert f"{ratio:.2f} times" in as_text(compare(before, after))
+
+
+def test_what_is_refused_now_is_a_regression(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    gone = content["benchmarks"].pop(0)["extra_info"]
+    wrong = {name: gone[name] for name in ("kind", "layer", "sweep", "operation", "implementation", "case")}
+    content["poolproof"]["not_timed"].append(wrong | {"reason": "wrong, not timed", "detail": "all differ"})
+    assert run(tmp_path, document, content) == 1
+    out = capsys.readouterr().out
+    assert "lost    torch-cpu  alexnet-conv1 conv2d: wrong, not timed" in out
+    assert "1 only in the first file" in out
+    assert run(tmp_path, content, document) == 0
+
+
+@pytest.mark.parametrize(("estimated", "status"), [("0.004", 0), ("0.5", 1)])
+def test_too_slow_by_an_estimate_is_a_regression_where_it_is_so_by_far(tmp_path, capsys, document, estimated, status):
+    content = copy.deepcopy(document)
+    gone = content["benchmarks"].pop(0)["extra_info"]
+    slow = {name: gone[name] for name in ("kind", "layer", "sweep", "operation", "implementation", "case")}
+    content["poolproof"]["not_timed"].append(slow | {"reason": f"too slow, estimated {estimated} s"})
+    assert run(tmp_path, document, content) == status
+    out = capsys.readouterr().out
+    assert f"torch-cpu  alexnet-conv1 conv2d: too slow, estimated {estimated} s, was 2.1" in out
+    assert ("lost " in out) == bool(status)
+
+
+def test_a_busy_machine_is_no_regression(once):
+    lines = once.timings.copy()
+    busy = [[seconds[0], *(1.5 * each for each in seconds[1:])] for seconds in map(sorted, lines["cpu_seconds"])]
+    lines["cpu_seconds"], lines["seconds"] = busy, [float(np.median(each)) for each in busy]
+    lines = lines[~lines["kind"].isin(("again", "roofline"))]
+    found = compare(once, replace(once, timings=lines))
+    assert found.changes[0].ratio.value > 1.3
+    assert not found.regressed
+
+
+def test_another_machine_and_other_cases_are_said(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    content["machine_info"]["numpy"] = "3.0"
+    content["benchmarks"][0]["extra_info"]["case"] = "another"
+    assert run(tmp_path, document, content) == 0
+    out = capsys.readouterr().out
+    assert "numpy differs: 2.4.6 before, 3.0 after" in out
+    assert "1 not compared, being other cases under the same name: alexnet-conv1 conv2d" in out
+
+
+def test_the_machine_itself_is_held_against_itself(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    for each in content["benchmarks"]:
+        each["extra_info"]["cpu_seconds"] = [1.3 * seconds for seconds in each["extra_info"]["cpu_seconds"]]
+    assert run(tmp_path, document, content) == 0  # all is slower, matrix products and copies as well: no regression
+    assert "the machine itself, time now over time before: matmul-256 1.30" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_gets_one_line(tmp_path, capsys, document):
+    def refused(content):
+        status = run(tmp_path, document, content)
+        out, error = capsys.readouterr()
+        assert (status, out, error.count("\n")) == (2, "", 1)
+        return error
+
+    assert "no file of" not in refused({})
+    assert "no benchmark file of Poolproof's" in refused({})
+    no_pairs = copy.deepcopy(document)
+    no_pairs["benchmarks"] = [each for each in no_pairs["benchmarks"] if each["extra_info"]["kind"] == "sweep"]
+    other = copy.deepcopy(no_pairs)
+    for each in other["benchmarks"]:
+        each["extra_info"]["layer"] += "-other"
+    assert "has no entry in common with" in refused(other)
+    paths = [str(made_up.saved(tmp_path, no_pairs, f"{name}.json")) for name in "cd"]
+    assert __main__.main(["compare", *paths]) == 2
+    assert "no A/A run in either" in capsys.readouterr().err
+    assert __main__.main(["compare", str(tmp_path / "x.json"), paths[0]]) == 2
+    assert "x.json: no such file" in capsys.readouterr().err
+
+
+def test_two_files_are_needed(capsys):
+    with pytest.raises(SystemExit) as caught:
+        __main__.main(["compare", "a.json"])
+    assert caught.value.code == 2
+    assert "the following arguments are required: B" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""The page is drawn from the results that are kept in git, and these are small."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from reports import __main__, excerpt, made_up
+from reports.benchmarks import load
+from reports.test_measured import SECTIONS
+from reports.test_page import outline, said
+
+SAMPLES = Path(__file__).parent / "samples"
+VERDICTS, BENCH = SAMPLES / "verdicts.jsonl", SAMPLES / "bench.json"
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    page = tmp_path_factory.mktemp("page") / "index.html"
+    assert __main__.main(["--results", str(VERDICTS), "--bench", str(BENCH), "--out", str(page)]) == 0
+    return page.read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_samples_has_all_sections(drawn):
+    ids = outline(drawn).ids
+    assert [each for each in (*SECTIONS[:-1], "failures", "matrix", "errors", "examples") if each not in ids] == []
+    assert len(re.findall("<figcaption>", drawn)) >= 8
+    assert "mine.py fails in" in said(drawn)
+
+
+def test_the_samples_name_no_folder_of_the_machine_that_made_them():
+    for file in (VERDICTS, BENCH):
+        assert not re.search(r"/tmp/|/home/|/work/|/Users/", file.read_text(encoding="utf-8"))
+
+
+def test_the_samples_are_small():
+    for file in (VERDICTS, BENCH):
+        text = file.read_text(encoding="utf-8")
+        assert text.count("\n") < 400
+        assert len(text) < 400_000
+
+
+def test_a_sample_compares_with_itself(capsys):
+    assert __main__.main(["compare", str(BENCH), str(BENCH)]) == 0
+    assert "0 slower, 0 faster" in capsys.readouterr().out
+
+
+def test_an_excerpt_keeps_what_is_asked_for(tmp_path, capsys):
+    file, out = made_up.saved(tmp_path), tmp_path / "small.json"
+    assert excerpt.main([str(file), "--layers=alexnet-*,large-31", "--rounds=6", f"--out={out}"]) == 0
+    whole, part = load(file), load(out)
+    assert part.layers == ["alexnet-conv1", "alexnet-conv3", "large-31"]
+    assert {*part.of("sweep")["sweep"]} == {"W", "S"}
+    assert len(part.of("roofline")) == len(whole.of("roofline"))
+    assert {*part.timings["rounds"]} == {6}
+    assert len(out.read_text().splitlines()) == len(part.timings) + 2
+    assert json.loads(out.read_text())["machine_info"]["cpu"] == {"brand_raw": "AMD EPYC 9B14"}
+    assert excerpt.main([str(tmp_path / "x.json"), f"--out={out}"]) == 1
+    assert "x.json: no such file" in capsys.readouterr().err
