@@ -7,7 +7,7 @@ JOBS   ?= 2
 # A worker on each core: more threads would only wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: verify test bench report clean
+.PHONY: verify test bench speed report clean
 
 verify: $(VENV)/ready  ## every property on every implementation, the matrix, and a page
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600; status=$$?; \
@@ -18,13 +18,17 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties properties/test_claims.py properties/selfcheck --budget=600
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties \
+		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600
 
-bench: $(VENV)/ready  ## how fast the suite itself is, in CPU time
+bench: $(VENV)/ready  ## how fast every layer is in every implementation; one thread, unless OMP_NUM_THREADS says more
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.3 --benchmark-save=bench
+
+speed: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \
 		--benchmark-timer=time.process_time
 
-report: $(VENV)/ready  ## the page again, from the results of the last run
+report: $(VENV)/ready  ## the page again, from the results of the last run and the benchmarks saved last
 	$(BIN)/python -m reports --out report/index.html
 
 clean:

@@ -118,8 +118,8 @@ def _memory(found: Benchmarks, numbers: Numbers) -> Section | None:
     return Section(
         "memory", "What im2col costs in memory",
         "The textbook stretches every window out into a column, and stores all columns of an image before it "
-        "multiplies: that matrix is the open square. The marks are what a call was measured to allocate, beside inputs "
-        "and results; a buffer that is kept from calls before is not counted.",
+        "multiplies: that matrix is the open square. The marks are what a first call was measured to allocate, beside "
+        "inputs and results; buffers that an implementation then keeps are counted.",
         memory.caption(lines), memory_figures.memory(lines, numbers), memory.table(lines),
         "Bytes of the column matrix and bytes measured, for each layer.",
     )  # fmt: skip

@@ -116,7 +116,8 @@ def test_every_option_exists(name):
         if words[0] == "make":
             assert set(words[1:]) <= set(targets), words
             continue
-        program = ("pytest", "properties/") if "pytest" in words else (words[2],)
+        judged = "bench/" if "bench/" in words else "properties/"
+        program = ("pytest", judged) if "pytest" in words else (words[2],)
         for word in words[1:] if words[0] == "pytest" else words[3:]:
             option = word.partition("=")[0]
             if re.match(r"--?[a-zA-Z]", word):

@@ -1,0 +1,201 @@
+"""How a call is measured: CPU time of each round, page faults, peak memory, and events where a GPU computes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import re
+import resource
+import statistics
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Call = Callable[[], Any]
+
+SECONDS = 0.1  # of CPU time for the rounds of one case
+ROUNDS = 5, 100  # at least and at most
+LONG = 0.1  # seconds; a call that takes longer is not traced, which would make a loop in Python five times slower, and
+# needs no further one to be warm
+COARSE = 2**20  # bytes; the kernel counts resident pages in batches, so that a smaller growth says nothing
+
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class First:
+    """What the first call of a shape told: its result, CPU seconds, memory in bytes, how found, and where it ran."""
+
+    result: Any
+    seconds: float
+    peak: int
+    method: str
+    device: str = "cpu"
+
+
+def first(call: Call, expected: float = 0.0) -> First:
+    """Run a call and watch its memory: all that it allocates beyond what is held before, results included.
+
+    NumPy's memory is traced. What is not, such as torch's or a C library's, shows as growth of the resident memory; and
+    so does all of it where the call is expected to take long. The call has a thread of its own, so that buffers which
+    an implementation keeps for each thread are counted too. Whether a GPU computed is known by memory taken there.
+    """
+    cuda = gpu()
+    if cuda is not None:
+        if cuda.is_initialized():  # else there is nothing to reset, and torch says so by an exception
+            cuda.reset_peak_memory_stats()
+        held = cuda.memory_allocated()
+    before = _forget_peak()
+    tracing = expected < LONG or not before
+    with _tracing() if tracing else contextlib.nullcontext(lambda: 0) as traced:
+        taken, result = seconds(lambda: _in_a_thread_of_its_own(call))
+        peak = traced()
+    grown = _resident("VmHWM") - before if before else 0
+    if cuda is not None and (used := cuda.max_memory_allocated() - held) > 0:
+        return First(result, taken, used, "allocated on the GPU", device())
+    size = sum(getattr(each, "nbytes", 0) for each in (result if isinstance(result, (tuple, list)) else (result,)))
+    if grown > peak + COARSE or peak < size or not tracing:
+        return First(result, taken, max(grown, size), "growth of resident memory, the results at least")
+    return First(result, taken, peak, "traced allocations")
+
+
+def device() -> str:
+    """Name the GPU that torch computes on, as the saved file has it; cpu where there is none."""
+    cuda = gpu()
+    if cuda is None:
+        return "cpu"
+    number = cuda.current_device()
+    return f"cuda:{number} {cuda.get_device_name(number)}"
+
+
+def gpu() -> Any:
+    """Return torch.cuda where torch is loaded and has a GPU, else None. Nothing is imported for it."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return cuda if cuda is not None and cuda.is_available() else None
+
+
+def _in_a_thread_of_its_own(call: Call) -> Any:
+    """Return what a call returns, or raise what it raises, in a thread that ends with it."""
+    found: list[Any] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    return found[0]
+
+
+@contextlib.contextmanager
+def _tracing() -> Iterator[Callable[[], int]]:
+    """Trace allocations, unless that is on already; the function given tells the peak in bytes beyond the start."""
+    ours = not tracemalloc.is_tracing()
+    if ours:
+        tracemalloc.start()
+    tracemalloc.reset_peak()
+    start = tracemalloc.get_traced_memory()[0]
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1] - start
+    finally:
+        if ours:
+            tracemalloc.stop()
+
+
+def _forget_peak() -> int:
+    """Give freed memory back to the system and let its record of the peak begin anew; return the bytes resident now.
+
+    0 where that cannot be done (it is Linux' own).
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        CLEAR.write_text("5")
+    except (OSError, AttributeError):
+        return 0
+    return _resident("VmRSS")
+
+
+def _resident(name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def seconds(call: Call, *, events: bool = False) -> tuple[float, Any]:
+    """Time one call: seconds of CPU time of the whole process, or between two events on the GPU; and its result."""
+    if events:
+        cuda = gpu()
+        start, end = (cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        result = call()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1000, result
+    start = time.process_time()
+    result = call()
+    return time.process_time() - start, result
+
+
+def rounds_for(expected: float, budget: float = SECONDS) -> int:
+    """Count the rounds that fit the budget, within the limits."""
+    least, most = ROUNDS
+    return max(least, min(most, int(budget / max(expected, 1e-9))))
+
+
+@dataclass
+class Rounds:
+    """The rounds of one case, for `benchmark.pedantic`: what is measured beside the wall time that it takes itself."""
+
+    call: Call
+    events: bool = False
+    cpu: list[float] = field(default_factory=list)
+    minor: list[int] = field(default_factory=list)
+    major: list[int] = field(default_factory=list)
+    result: Any = None
+
+    def setup(self) -> None:
+        """Drop the result before, so that freeing it is not timed, and count page faults from here."""
+        self.result = None
+        self._before = resource.getrusage(resource.RUSAGE_SELF)
+
+    def target(self) -> None:
+        """Run the call once."""
+        taken, self.result = seconds(self.call, events=self.events)
+        self.cpu.append(round(taken, 9))
+
+    def teardown(self) -> None:
+        """Count the page faults of the round."""
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        self.minor.append(after.ru_minflt - self._before.ru_minflt)
+        self.major.append(after.ru_majflt - self._before.ru_majflt)
+
+    def run(self, benchmark: Any, rounds: int) -> None:
+        """Run so many rounds under pytest-benchmark."""
+        benchmark.pedantic(self.target, setup=self.setup, teardown=self.teardown, rounds=rounds)
+        if not self.minor:  # --benchmark-disable: one call, and no teardown
+            self.teardown()
+        self.result = None
+
+    def facts(self) -> dict[str, Any]:
+        """Give the entries of the saved file."""
+        return {
+            "cpu_seconds": self.cpu,
+            "minor_faults": int(statistics.median(self.minor)),
+            "major_faults": int(statistics.median(self.major)),
+        }
+
+
+def median_seconds(call: Call, budget: float = SECONDS / 2) -> float:
+    """Find the median CPU time of a call that needs no benchmark of its own."""
+    warm, _ = seconds(call)
+    return statistics.median(seconds(call)[0] for _ in range(max(3, rounds_for(warm, budget) // 2)))

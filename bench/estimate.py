@@ -1,0 +1,78 @@
+"""How long a case would take, from a small part of it: fewer images, rows of outputs and filters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from bench import clock, gate
+from impls.subject import Subject
+from oracles.case import Case
+from oracles.geometry import Axis, Geometry
+
+OUTPUTS = 300  # of the first part; a loop computes as many in a millisecond or two
+ENOUGH = 0.03  # seconds that a larger part may take, where a smaller one leaves open whether the case is too slow
+AGAIN = 0.5  # seconds; a part that takes less is run twice, as a first call may have to wait for its memory
+
+
+def estimate(subject: Subject, case: Case, limit: float) -> float:
+    """Estimate the CPU seconds of one call by the multiply-adds of a part, and of larger ones unless it is short.
+
+    From two parts a line is drawn, so that what every call costs is not counted many times; no single part, which may
+    have had to wait, makes a case too slow. Raises what the implementation raises.
+    """
+    whole = case.geometry.macs
+    share, parts = min(1.0, OUTPUTS / max(1, math.prod(case.geometry.y_shape))), 1
+    part, taken = _timed(subject, case, share)
+    expected = taken * whole / max(1, part)
+    short = min(limit / 4, clock.LONG)  # what is longer is not warmed up, and should be known to be
+    while expected > short and share < 1 and taken < (AGAIN if parts == 1 else ENOUGH / 2):
+        share, parts = min(1.0, share * max(2.0, ENOUGH / taken)), parts + 1
+        larger, longer = _timed(subject, case, share)
+        growth = max(0.0, longer - taken) / max(1, larger - part)
+        expected = longer * whole / max(1, larger)
+        if growth:
+            expected = min(expected, longer + growth * (whole - larger))
+        part, taken = larger, longer
+    return expected
+
+
+def _timed(subject: Subject, case: Case, share: float) -> tuple[int, float]:
+    """Time a part of a case once it is warm: its multiply-adds, and the less of two times."""
+    small = smaller(case, share)
+    call = gate.prepared(subject, small)
+    once, _ = clock.seconds(call)
+    again, _ = clock.seconds(call) if once < AGAIN else (once, None)
+    return small.geometry.macs, min(once, again)
+
+
+def smaller(case: Case, share: float) -> Case:
+    """Give the same case with about this share of its work: fewer images, then fewer rows, then fewer filters."""
+    g = case.geometry
+    images = max(1, round(g.N * share))
+    left = share * g.N / images
+    rows = max(1, round(g.vertical.out * left))
+    left = min(1.0, left * g.vertical.out / rows)
+    part = replace(g, N=images, vertical=_first(g.vertical, rows, case.same))
+    return replace(case, geometry=_thinner(part, left))
+
+
+def _first(axis: Axis, windows: int, same: str) -> Axis:
+    """Shorten the image until so many windows are left, or as few as its padding allows."""
+    if windows >= axis.out:
+        return axis
+    if same:
+        return Axis.same(windows * axis.stride, axis.extent, axis.stride, axis.dilation, same)
+    padding = axis.pad_before + axis.pad_after
+    return replace(axis, size=max(1, (windows - 1) * axis.stride + axis.reach - padding))
+
+
+def _thinner(g: Geometry, share: float) -> Geometry:
+    """Leave away filters; groups, where each has one filter; channels, where the operation pools."""
+    if not g.K:
+        return replace(g, C=max(1, round(g.C * share)))
+    filters, channels = g.K // g.G, g.C // g.G
+    if filters > 1:
+        return replace(g, K=g.G * max(1, round(filters * share)))
+    groups = max(1, round(g.G * share))
+    return replace(g, G=groups, C=groups * channels, K=groups)

@@ -1,0 +1,153 @@
+"""Nothing is timed before its verdict agrees: one call of each implementation on the very case, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from bench import clock
+from impls import places
+from impls.subject import Subject
+from oracles import sampled, tapwise
+from oracles.case import CONVOLUTIONS, POOLING, Case
+from oracles.data import arrays
+from oracles.rounding import Arithmetic
+
+PLACES = 60  # of each output, corners, borders and tile edges among them; the checksum looks at all
+
+Data = dict[str, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate found. `reason` is "" where the case may be timed, and otherwise what the saved file gives.
+
+    checked: the outputs compared; ratio: the worst error in units of its bound, None where all was exact; seconds: of
+    CPU time, for the call that was judged.
+    """
+
+    reason: str = ""
+    detail: str = ""
+    checked: int = 0
+    ratio: float | None = None
+    seconds: float = 0.0
+    peak: int = 0
+    method: str = ""
+    device: str = "cpu"
+    result_bytes: int = 0
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be timed."""
+        return not self.reason
+
+    @property
+    def fault(self) -> bool:
+        """Whether the implementation is wrong, or raised where a result is due."""
+        return self.reason.startswith(("wrong", "raised"))
+
+
+class Gate:
+    """The verdicts reached so far. Each is reached once for a case and an implementation."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Case], Judged] = {}
+
+    def judged(self, subject: Subject, case: Case, expected: float = 0.0) -> Judged:
+        """Call the implementation once, for about so many seconds, and hold the results against the definition."""
+        key = subject.spec, case
+        if key not in self._found:
+            self._found[key] = judge(subject, case, expected)
+        return self._found[key]
+
+
+def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
+    """Call the implementation once, watching its memory, and hold the results against the definition."""
+    try:
+        if reason := declined(subject, case):
+            return Judged(f"unsupported: {reason}")
+        first = clock.first(prepared(subject, case), expected)
+    except (Exception, SystemExit) as error:  # an implementation may call exit()
+        return raised(error)
+    arithmetic = Arithmetic(subject.declared.accuracy, subject.declared.accumulator)
+    verdict = sampled.verdict(case, inputs(case), first.result, count=PLACES, arithmetic=arithmetic)
+    if not verdict.agrees:
+        return Judged("wrong, not timed", verdict.message)
+    results = first.result if isinstance(first.result, (tuple, list)) else (first.result,)
+    size = sum(result.nbytes for result in results)
+    ratio = verdict.ratio or None
+    return Judged("", "", verdict.elements, ratio, first.seconds, first.peak, first.method, first.device, size)
+
+
+def raised(error: BaseException) -> Judged:
+    """Record an exception where a result is due."""
+    place = places.noted(error)
+    return Judged(f"raised: {type(error).__name__}: {error}", f"at {place}" if place else "")
+
+
+def prepared(subject: Subject, case: Case) -> Callable[[], Any]:
+    """Make the call, its arrays the implementation's own, so that it can spoil them for nobody else."""
+    operands: list[Any] = [None if array is None else array.copy() for array in inputs(case).values()]
+    if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
+        operands.append(case.geometry.x_shape)
+    parameters = case.parameters(options(subject, case.operation))
+    return lambda: subject.call(case.operation, *operands, **parameters)
+
+
+@lru_cache(maxsize=6)
+def inputs(case: Case) -> Data:
+    """Draw the arrays of the call in the contract's order, by name; b is None where the case has no bias."""
+    found: Data = dict(arrays(case))
+    if case.operation == "conv2d" and not case.bias:
+        found["b"] = None
+    if case.operation == "max_pool2d_backward":  # the switches of millions of windows, without the nested loops
+        x = found.pop("x")
+        assert x is not None
+        found["switches"] = tapwise.truth(replace(case, operation="max_pool2d"), {"x": x}, "switches").value
+    return found
+
+
+def options(subject: Subject, operation: str) -> frozenset[str]:
+    """Name the declared options that change how this operation is called."""
+    adds = {"ceil_mode": "ceil_mode", "pool_dilation": "dilation"}
+    pools = operation in POOLING
+    return frozenset(
+        option
+        for option in subject.declared.options
+        if option not in adds or (pools and subject.takes(operation, adds[option]))
+    )
+
+
+def declined(subject: Subject, case: Case) -> str:
+    """Say what the implementation does not offer of a case; "" where it offers all."""
+    g, declared = case.geometry, subject.declared
+    if not subject.offers(case.operation):
+        return f"offers no {case.operation}"
+    formats = (declared.storage,) if declared.storage else declared.dtypes
+    if case.dtype not in formats:
+        return f"declares no {case.dtype}"
+    axes = (g.vertical, g.horizontal)
+    taken = options(subject, case.operation)
+    needed = {
+        "same_padding": bool(case.same),
+        "asymmetric_padding": not case.same and any(axis.pad_before != axis.pad_after for axis in axes),
+        "ceil_mode": any(axis.ceil for axis in axes),
+        "pool_dilation": case.operation in POOLING and any(axis.dilation > 1 for axis in axes),
+    }
+    for option, wanted in needed.items():
+        if wanted and option not in taken:
+            return f"declares no {option}"
+    sizes = {"N": (g.N,), "C": (g.C,), "H": (axes[0].size,), "W": (axes[1].size,)}
+    sizes |= {"F": tuple(a.extent for a in axes), "S": tuple(a.stride for a in axes)}
+    sizes |= {"D": tuple(a.dilation for a in axes), "P": tuple(p for a in axes for p in (a.pad_before, a.pad_after))}
+    if case.operation in CONVOLUTIONS:
+        sizes |= {"K": (g.K,), "G": (g.G,)}
+    for letter, accepted in declared.limits.items():
+        if not set(sizes.get(letter, accepted)) <= set(accepted):
+            return f"declares limits[{letter!r}] = {tuple(accepted)}"
+    shape = {"x_shape": g.x_shape, "dtype": case.dtype}
+    return subject.supports(case.operation, **case.parameters(taken), **shape) or ""

@@ -1,0 +1,272 @@
+"""What is timed and what is not, and what is written down of either."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from bench import clock, fakes, gate, layers, summary, timing
+from bench.fakes import CORRECT, subject
+from bench.layers import BY_NAME
+from bench.record import Entry, Record
+from bench.timing import NotTimed, Timekeeper
+from impls import im2col
+from oracles.case import Case
+
+SMALL = BY_NAME["cifar10-conv"]
+POINT = BY_NAME["sweep-S-4"]
+
+
+@pytest.fixture
+def keeper():
+    return Timekeeper(too_slow=2.0)
+
+
+@pytest.fixture
+def stand_in():
+    """Stand in for pytest-benchmark's fixture."""
+    return fakes.Benchmark()
+
+
+def test_what_is_right_is_timed_and_described(keeper, stand_in):
+    keeper.layer(stand_in, CORRECT, SMALL, "conv2d")
+    found = stand_in.extra_info
+    assert stand_in.group == "layer cifar10-conv conv2d"
+    assert {key: found[key] for key in ("kind", "layer", "sweep", "value", "operation", "implementation")} == {
+        "kind": "layer", "layer": "cifar10-conv", "sweep": "", "value": None, "operation": "conv2d",
+        "implementation": "im2col",
+    }  # fmt: skip
+    assert Case.parse(found["case"]) == SMALL.case("conv2d")
+    assert (found["macs"], found["flops"]) == (12 * 27 * 1024, 24 * 27 * 1024)
+    assert found["bytes"] == 4 * (3 * 1024 + 12 * 27 + 12 + 12 * 1024)
+    assert found["result_bytes"] == 4 * 12 * 1024
+    assert found["columns_bytes"] == 4 * 27 * 1024
+    assert 0 < found["gemm_seconds"] < 0.1
+    assert found["peak_extra_bytes"] > found["result_bytes"] + found["columns_bytes"]
+    assert found["verdict"] == "agrees"
+    assert found["checked"] > 12 * 1024
+    assert 0 < found["ratio"] <= 1
+    assert len(found["cpu_seconds"]) == stand_in.rounds == len(stand_in.data)
+    assert keeper.record.times[next(iter(keeper.record.times))] > 0
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_gradient_has_twice_the_work_and_no_columns(keeper, stand_in):
+    keeper.layer(stand_in, CORRECT, SMALL, "conv2d_backward")
+    found = stand_in.extra_info
+    assert found["macs"] == 2 * SMALL.geometry.macs
+    assert (found["gemm_seconds"], found["columns_bytes"]) == (None, None)
+
+
+def test_a_pool_has_one_operation_for_each_tap(keeper, stand_in):
+    keeper.layer(stand_in, CORRECT, BY_NAME["cifar10-pool"], "max_pool2d")
+    found = stand_in.extra_info
+    assert found["macs"] == found["flops"] == 12 * 16 * 16 * 4
+    assert found["bytes"] == 4 * 12 * 1024 + (4 + 8) * 12 * 256  # an image, maxima and their switches
+    assert found["ratio"] is None  # nothing is rounded
+
+
+def test_a_point_of_a_sweep_says_which(keeper, stand_in):
+    keeper.layer(stand_in, CORRECT, POINT, "conv2d")
+    found = stand_in.extra_info
+    assert stand_in.group == "sweep S conv2d"
+    assert (found["kind"], found["sweep"], found["value"], found["layer"]) == ("sweep", "S", 4, "sweep-S-4")
+
+
+def refused(keeper, implementation, layer=SMALL, operation="conv2d"):
+    benchmark = fakes.Benchmark()
+    with pytest.raises(NotTimed) as caught:
+        keeper.layer(benchmark, implementation, layer, operation)
+    assert benchmark.rounds == 0
+    assert benchmark.extra_info == {}
+    assert keeper.record.times == {}
+    (row,) = keeper.record.not_timed
+    assert set(row) == {
+        "kind", "layer", "sweep", "value", "operation", "implementation", "case", "reason", "detail",
+    }  # fmt: skip
+    return caught.value, row
+
+
+def test_what_is_wrong_is_recorded_and_not_timed(keeper):
+    reason, row = refused(keeper, subject(conv2d=fakes.flipped))
+    assert reason.fault
+    assert row["reason"] == "wrong, not timed"
+    assert "sampled elements of y differ" in row["detail"]
+    assert (row["layer"], row["implementation"], row["kind"]) == ("cifar10-conv", "faulty.py", "layer")
+
+
+def test_what_raises_is_recorded_and_not_timed(keeper):
+    def conv2d(x, w, b, **parameters):
+        raise RuntimeError("no kernel")
+
+    reason, row = refused(keeper, subject(conv2d=conv2d))
+    assert reason.fault
+    assert row["reason"] == "raised: RuntimeError: no kernel"
+
+
+def test_what_raises_on_the_whole_shape_alone_is_recorded(keeper):
+    def conv2d(x, w, b, **parameters):
+        if w.shape[0] == 12:
+            raise MemoryError("too large")
+        return im2col.conv2d(x, w, b, **parameters)
+
+    assert refused(keeper, subject(conv2d=conv2d))[1]["reason"] == "raised: MemoryError: too large"
+
+
+def test_what_is_not_offered_is_recorded_and_no_fault(keeper):
+    reason, row = refused(keeper, subject(conv2d=im2col.conv2d), operation="conv2d_backward")
+    assert not reason.fault
+    assert row["reason"] == "unsupported: offers no conv2d_backward"
+
+
+def test_what_is_too_slow_is_estimated_and_never_run():
+    shapes = []
+
+    def conv2d(x, w, b, **parameters):
+        y = im2col.conv2d(x, w, b, **parameters)
+        shapes.append(y.shape)
+        end = clock.time.process_time() + y.size * 1e-5  # 10 microseconds for each output, like a loop
+        while clock.time.process_time() < end:
+            pass
+        return y
+
+    keeper = Timekeeper(too_slow=2.0)
+    reason, row = refused(keeper, subject(conv2d=conv2d), BY_NAME["alexnet-conv1"])
+    assert not reason.fault
+    assert row["reason"].startswith("too slow, estimated ")
+    estimated = float(row["reason"].split()[-2])
+    assert 2.5 < estimated < 3.6  # 290,400 outputs
+    assert all(shape[2] < 55 for shape in shapes)
+
+
+def test_what_turns_out_too_slow_is_recorded_with_the_time_it_took(monkeypatch):
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 0.001)
+
+    def conv2d(x, w, b, **parameters):
+        end = clock.time.process_time() + 0.05
+        while clock.time.process_time() < end:
+            pass
+        return im2col.conv2d(x, w, b, **parameters)
+
+    _, row = refused(Timekeeper(too_slow=0.02), subject(conv2d=conv2d))
+    assert row["reason"] == "too slow, estimated 0.05 s"
+    assert row["detail"] == "one whole call took as long"
+
+
+def test_an_implementation_is_not_held_to_what_another_one_found(keeper, stand_in):
+    with pytest.raises(NotTimed, match="wrong, not timed"):
+        keeper.layer(stand_in, subject(conv2d=fakes.flipped), SMALL, "conv2d")
+    keeper.layer(stand_in, CORRECT, SMALL, "conv2d")
+    assert stand_in.rounds >= 5
+
+
+def test_again_is_the_same_measured_later(keeper):
+    first, second = fakes.Benchmark(), fakes.Benchmark()
+    keeper.layer(first, CORRECT, SMALL, "conv2d")
+    keeper.layer(second, CORRECT, SMALL, "conv2d", again=True)
+    assert (first.extra_info["kind"], second.extra_info["kind"]) == ("layer", "again")
+    changing = ("kind", "cpu_seconds", "minor_faults", "major_faults")
+    same = [{k: v for k, v in each.extra_info.items() if k not in changing} for each in (first, second)]
+    assert same[0] == same[1]
+    assert {entry.kind for entry in keeper.record.times} == {"layer", "again"}
+
+
+def test_nothing_is_timed_again_that_was_not_timed(keeper, stand_in):
+    with pytest.raises(NotTimed, match="not timed the first time"):
+        keeper.layer(stand_in, CORRECT, SMALL, "conv2d", again=True)
+    assert keeper.record.not_timed == []
+
+
+def test_on_a_gpu_the_times_are_those_of_events(keeper, stand_in, monkeypatch):
+    cuda = fakes.Cuda(milliseconds=7.0)
+    monkeypatch.setitem(sys.modules, "torch", fakes.torch(cuda))
+    keeper.layer(stand_in, fakes.on_gpu(cuda), SMALL, "conv2d")
+    found = stand_in.extra_info
+    assert found["device"] == "cuda:0 Fake 3000"
+    assert found["cpu_seconds"] == pytest.approx([0.007] * stand_in.rounds)
+    assert stand_in.rounds == math.floor(clock.SECONDS / 0.007)
+    assert found["peak_extra_bytes"] == 4096
+    assert found["peak_method"] == "allocated on the GPU"
+
+
+def test_columns_and_products_of_groups():
+    depthwise, grouped = BY_NAME["mobilenet-dw-7-1024"], BY_NAME["alexnet-conv2"]
+    assert timing.columns_bytes(grouped.case("conv2d")) == 4 * 96 * 25 * 27 * 27
+    assert timing.gemm_seconds(depthwise.geometry, "float32") > 0
+
+
+def test_doubles_count_twice_the_bytes():
+    case = Case.parse("conv2d float64 n1c3k4g1 i7k3s1p1,1d1 i7k3s1p1,1d1 gauss seed=1")
+    assert timing.columns_bytes(case) == 8 * 27 * 49
+    assert timing.moved(case, 0) == 8 * (147 + 108)
+
+
+# the record
+
+
+def test_a_row_that_json_cannot_hold_is_refused():
+    record = Record()
+    with pytest.raises(ValueError, match="stride: cpu_seconds is nan"):
+        record.add("stride", {"S": 1, "cpu_seconds": math.nan})
+    with pytest.raises(ValueError, match=r"stride: S is .*; a word, a number, True, False or None is accepted"):
+        record.add("stride", {"S": np.int64(1)})
+    record.add("stride", {"S": 1, "why": None, "holds": True, "name": "C", "share": 0.5})
+    assert record.saved()["experiments"] == {
+        "stride": [{"S": 1, "why": None, "holds": True, "name": "C", "share": 0.5}]
+    }
+
+
+# the table
+
+
+def entry(implementation, kind="layer", layer="a", operation="conv2d"):
+    return Entry(kind, layer, operation, implementation)
+
+
+def test_the_table_has_medians_ratios_and_what_was_not_timed():
+    record = Record()
+    record.timed(entry("im2col"), [0.002, 0.001, 0.009])
+    record.refused(entry("loops"), "too slow, estimated 3.4 s", "the limit is 2 s")
+    record.timed(entry("fast/mine.py"), [0.0005])
+    record.timed(entry("im2col", "again"), [0.0021])
+    record.refused(entry("loops", layer="b"), "wrong, not timed", "1 of 9 elements differ\n  got 1")
+    record.timed(entry("numpy", "roofline", "matmul-256", "matmul"), [1.0])
+    assert summary.lines(record, ["loops", "im2col", "fast/mine.py"]) == [
+        "          im2col       loops     mine.py       again",
+        "a conv2d       2  slow 3.4 s  0.5 x0.25   2.1 x1.05",
+        "b conv2d               WRONG",
+        "x: times of im2col, less is faster. again: im2col once more, later in the run.",
+        "loops: 1 not timed, too slow",
+        "loops b conv2d: wrong, not timed",
+        "    1 of 9 elements differ",
+        "      got 1",
+    ]
+
+
+def test_the_baseline_is_im2col_or_the_first():
+    assert summary.baseline(["loops", "im2col"]) == "im2col"
+    assert summary.baseline(["mine.py", "loops"]) == "mine.py"
+
+
+def test_every_kind_of_refusal_has_a_word_in_the_table():
+    record = Record()
+    words = {
+        "wrong, not timed": "WRONG",
+        "too slow, estimated 12 s": "slow 12 s",
+        "unsupported: offers no conv2d": "-",
+        "raised: ValueError: no": "raised",
+    }
+    for number, reason in enumerate(words):
+        record.refused(entry("mine.py", layer=str(number)), reason, "")
+    lines = summary.lines(record, ["mine.py"])
+    assert [line.split(maxsplit=2)[-1] for line in lines[1:5]] == list(words.values())
+
+
+def test_layers_of_the_command_line_are_all_known_to_the_gate():
+    for layer in layers.ALL:
+        for operation in layer.operations:
+            assert gate.declined(CORRECT, layer.case(operation)) == ""

@@ -1,0 +1,183 @@
+"""One case of one implementation from the estimate to the last round: refused with a reason, or timed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from bench import clock, gate, machine
+from bench.estimate import estimate
+from bench.gate import Gate, Judged
+from bench.layers import Layer
+from bench.record import Entry, Record
+from impls.subject import Subject
+from oracles.case import CONVOLUTIONS, Case
+from oracles.formats import FORMATS
+from oracles.geometry import Geometry
+
+
+class NotTimed(Exception):  # noqa: N818 - most reasons are no errors
+    """A case is not timed; `fault` where the implementation is to blame."""
+
+    def __init__(self, reason: str, detail: str = "", fault: bool = False) -> None:
+        super().__init__(f"{reason}\n{detail}" if detail else reason)
+        self.fault = fault
+
+
+class Timekeeper:
+    """The verdicts and the record of one run; `too_slow` is the most seconds that one call may take."""
+
+    def __init__(self, too_slow: float) -> None:
+        self.too_slow = too_slow
+        self.gate, self.record = Gate(), Record()
+        self._expected: dict[tuple[str, Case], float] = {}
+
+    def layer(self, benchmark: Any, subject: Subject, layer: Layer, operation: str, *, again: bool = False) -> None:
+        """Time one operation of a layer, or time it again: only what was timed before. Raises NotTimed."""
+        case = layer.case(operation)
+        entry = Entry(layer.kind, layer.name, operation, subject.spec, str(case), layer.sweep, layer.value)
+        if again:
+            if entry not in self.record.times:
+                raise NotTimed("it was not timed the first time")
+            entry = replace(entry, kind="again")
+        benchmark.group = f"sweep {layer.sweep} {operation}" if layer.sweep else f"layer {layer.name} {operation}"
+        judged, expected = self.admitted(entry, subject, [case])
+        facts = work(case) | {"bytes": moved(case, judged[0].result_bytes)}
+        if operation == "conv2d":
+            facts |= {"gemm_seconds": gemm_seconds(case.geometry, case.dtype), "columns_bytes": columns_bytes(case)}
+        call = gate.prepared(subject, case)
+        self.rounds(benchmark, entry, call, expected, judged, facts)
+
+    def admitted(self, entry: Entry, subject: Subject, cases: list[Case]) -> tuple[list[Judged], float]:
+        """Let the cases of an entry through the gate; the verdicts on them, and about how long they take together.
+
+        Raises NotTimed, and records why.
+        """
+        each = []
+        for case in cases:
+            if reason := _declined(subject, case):
+                self.refuse(entry, *reason)
+            try:
+                each.append(self._estimated(subject, case))
+            except (Exception, SystemExit) as error:
+                found = gate.raised(error)
+                self.refuse(entry, found.reason, found.detail, fault=True)
+        if (expected := sum(each)) > self.too_slow:
+            self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(self.too_slow)}")
+        judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
+        for found in judged:
+            if not found.passes:
+                self.refuse(entry, found.reason, found.detail, fault=found.fault)
+        return judged, expected
+
+    def _estimated(self, subject: Subject, case: Case) -> float:
+        key = subject.spec, case
+        if key not in self._expected:
+            self._expected[key] = estimate(subject, case, self.too_slow)
+        return self._expected[key]
+
+    def rounds(
+        self,
+        benchmark: Any,
+        entry: Entry,
+        call: Callable[[], Any],
+        expected: float,
+        judged: list[Judged],
+        facts: dict[str, Any],
+    ) -> None:
+        """Warm up, time the rounds, write down all that is known. Raises NotTimed where it is too slow after all."""
+        events = any(found.device != "cpu" for found in judged)
+        if expected < clock.LONG:
+            expected, _ = clock.seconds(call, events=events)
+        if max(expected, *(found.seconds for found in judged)) > self.too_slow:  # or had it to wait for its memory?
+            expected, _ = clock.seconds(call, events=events)
+        if expected > self.too_slow:
+            self.refuse(entry, f"too slow, estimated {told(expected)}", "one whole call took as long")
+        rounds = clock.Rounds(call, events)
+        rounds.run(benchmark, clock.rounds_for(expected))
+        self.record.timed(entry, rounds.cpu)
+        ratios = [found.ratio for found in judged if found.ratio is not None]
+        benchmark.extra_info.update(
+            entry.told(),
+            device=next((found.device for found in judged if found.device != "cpu"), "cpu"),
+            threads=_threads(),
+            gemm_seconds=None,
+            columns_bytes=None,
+            peak_extra_bytes=max(found.peak for found in judged),
+            peak_method=max(judged, key=lambda found: found.peak).method,
+            result_bytes=judged[-1].result_bytes,
+            verdict="agrees",
+            checked=sum(found.checked for found in judged),
+            ratio=max(ratios, default=None),
+            **rounds.facts(),
+        )
+        benchmark.extra_info.update(facts)
+
+    def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> None:
+        """Record that an entry is not timed, and raise NotTimed."""
+        self.record.refused(entry, reason, detail)
+        raise NotTimed(reason, detail, fault)
+
+
+def _declined(subject: Subject, case: Case) -> tuple[str, str] | None:
+    """Say what is not offered, as a reason and its detail; what `supports` raises is left to the gate."""
+    try:
+        reason = gate.declined(subject, case)
+    except Exception:
+        return None
+    return (f"unsupported: {reason}", "") if reason else None
+
+
+@cache
+def _threads() -> int:
+    return machine.threads()
+
+
+def told(seconds: float) -> str:
+    """Write seconds as the saved file has them: two digits and the unit."""
+    return f"{float(f'{seconds:.2g}'):g} s"
+
+
+def work(case: Case) -> dict[str, Any]:
+    """Count multiply-adds and floating-point operations.
+
+    A gradient of a convolution has two products, dx and dw, of as many multiply-adds as the forward one. A pool has one
+    operation for each tap of each window, and so has its gradient.
+    """
+    g = case.geometry
+    if case.operation in CONVOLUTIONS:
+        macs = g.macs * (2 if case.operation == "conv2d_backward" else 1)
+        return {"macs": macs, "flops": 2 * macs}
+    return {"macs": g.macs, "flops": g.macs}
+
+
+def moved(case: Case, result_bytes: int) -> int:
+    """Count the bytes that must at least be read and written: all arrays of the call, and the results."""
+    return sum(array.nbytes for array in gate.inputs(case).values() if array is not None) + result_bytes
+
+
+def columns_bytes(case: Case) -> int:
+    """Bytes of the matrix of columns that the textbook's im2col makes of one image."""
+    g = case.geometry
+    return np.dtype(FORMATS[case.dtype].array).itemsize * g.C * g.window * math.prod(g.y_shape[2:])
+
+
+@cache
+def gemm_seconds(g: Geometry, dtype: str) -> float:
+    """Median CPU seconds of the matrix products alone that im2col of this geometry multiplies: no columns are made."""
+    filters, outputs = g.K // g.G, math.prod(g.y_shape[2:])
+    kind = np.float64 if dtype == "float64" else np.float32  # what narrow types are multiplied in
+    rows = np.full((g.G, filters, g.terms), 0.5, kind)
+    columns = np.full((g.G, g.terms, outputs), 0.25, kind)  # written, so that each has memory of its own
+    y = np.empty((g.G, filters, outputs), kind)
+
+    def products() -> None:
+        for _ in range(g.N):
+            np.matmul(rows, columns, out=y)
+
+    return clock.median_seconds(products)
