@@ -1,4 +1,4 @@
-"""A photograph, for claims that speak of images: Matplotlib's of Grace Hopper."""
+"""A photograph, for what speaks of real images: Matplotlib's of Grace Hopper."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from impls.subject import Subject
 from oracles import sampled
 from oracles.case import CONVOLUTIONS, Case
 from oracles.rounding import DIRECT, Arithmetic
+from properties.photograph import pixels
 
 ROOT = Path(__file__).parents[2]
 NAMES = [name for entry in registry.entries() for name in (entry.name, *(f"{entry.name}+{v}" for v in entry.variants))]
@@ -38,16 +39,6 @@ def case(operation: str) -> Case:
     """Give the case of an operation of the two layers."""
     asked = Case.parse(f"{operation} float32 {CONV1 if operation in CONVOLUTIONS else POOL1}")
     return replace(asked, bias=operation == "conv2d")
-
-
-@cache
-def pixels() -> np.ndarray:
-    """Matplotlib's photograph of Grace Hopper, her face in the middle: (1, 3, 227, 227), whole numbers 0 to 255."""
-    cbook = pytest.importorskip("matplotlib.cbook", reason="pip install -c constraints.txt matplotlib")
-    image = pytest.importorskip("PIL.Image", reason="pip install -c constraints.txt pillow")
-    with cbook.get_sample_data("grace_hopper.jpg") as file, image.open(file) as photograph:
-        face = photograph.crop((142, 40, 142 + 227, 40 + 227))
-        return np.asarray(face).transpose(2, 0, 1)[None].copy()
 
 
 def photograph() -> np.ndarray:
