@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 import threading
 import time
@@ -113,7 +114,9 @@ def test_rounds_keep_cpu_times_and_page_faults():
 
     def call():
         calls.append(1)
-        return np.ones(32 * MB // 8)  # fresh memory each time, as it is freed before the next
+        fresh = np.frombuffer(mmap.mmap(-1, 32 * MB), np.uint8)  # no allocator hands these pages out again
+        fresh[:] = 1
+        return fresh
 
     rounds = clock.Rounds(call)
     rounds.run(benchmark, 7)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oracles.case import CONVOLUTIONS
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Geometry
 from oracles.winograd import Winograd
@@ -85,23 +86,38 @@ def stored(value: np.ndarray, inner: np.ndarray, form: Format, accumulator: Form
     return form.u * np.abs(value) + (1 + form.u) * inner
 
 
-def exact_bits(g: Geometry, form: Format, arithmetic: Arithmetic, *, convolution: bool) -> int:
+def exact_bits(operation: str, g: Geometry, form: Format, arithmetic: Arithmetic) -> int:
     """The budget, in bits, within which integer data give one value in every order of summation.
 
-    For transforms: within which the proven error stays below 1/2, so that rounding to integers is exact.
+    For transforms: within which the proven error of each output stays below 1/4, so that rounding to integers is
+    exact; 0 where it does so for no integers.
     """
     bits = min(arithmetic.sums(form).digits, math.frexp(form.largest / 4)[1] - 1)
-    if convolution and arithmetic.accuracy == "tf32":
+    if operation in CONVOLUTIONS and arithmetic.accuracy == "tf32":
         return min(bits, 11)  # so that operands survive their rounding to 11 bits
-    if not convolution or not arithmetic.transforms:
-        return bits
-    terms = max(g.terms, g.window * max(1, g.K // g.G), g.N * g.vertical.out * g.horizontal.out, 1)
-    winograd, sums_u = arithmetic.winograd, arithmetic.sums(form).u
-    if winograd is not None:
-        growth = winograd.growth(g, sums_u)
-    else:
-        n, k, oh, ow = g.y_shape
-        cells = max(g.C // g.G * g.vertical.size * g.horizontal.size * max(1, n), max(1, n) * k * oh * ow, 1)
-        growth = 2 * sums_u * math.log2(max(2, points(g))) * math.sqrt(cells / terms)
-    # one bit less than where the bound reaches 1/2; at least one, with which a verdict is still drawn
-    return max(1, min(bits, math.floor(-math.log2(2 * growth)) - 1)) if growth < 0.125 else 1
+    if operation in CONVOLUTIONS and arithmetic.transforms:
+        while bits and _transformed(operation, g, arithmetic, arithmetic.sums(form), bits) >= 0.25:
+            bits -= 1
+    return bits
+
+
+def _transformed(operation: str, g: Geometry, arithmetic: Arithmetic, form: Format, bits: int) -> float:
+    """Bound the error of a transform, in any output, where n A B <= 2**bits for n terms and magnitudes A and B.
+
+    Where the terms are more than the budget A and B are 1, and no more elements of one operand than it are not 0.
+    """
+    budget = 2.0**bits
+    if arithmetic.winograd is not None:
+        return arithmetic.winograd.growth(g, form.u) * budget
+    filters, outputs = g.K // g.G, g.vertical.out * g.horizontal.out
+    image = g.vertical.size * g.horizontal.size
+    sizes = {  # of the operand that holds the terms of one element, and of the other, which a transform takes whole
+        "y": (g.terms, g.C // g.G * image),
+        "dx": (g.window * filters, outputs * filters),
+        "dw": (g.N * outputs, g.N * image),
+    }
+    norms = []
+    for name in ("y",) if operation == "conv2d" else ("dx", "dw"):
+        terms, others = (max(1, size) for size in sizes[name])
+        norms.append(math.sqrt(max(terms, others) / budget if terms > budget else max(1.0, others / terms)))
+    return float(fft(points(g), np.array(max(norms) * budget), 0.0, form))

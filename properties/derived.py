@@ -16,7 +16,7 @@ import numpy as np
 
 from oracles import rounding
 from oracles import truth as truths
-from oracles.case import CONVOLUTIONS, Case
+from oracles.case import Case
 from oracles.data import odd
 from oracles.formats import FORMATS
 from oracles.geometry import Axis
@@ -34,15 +34,14 @@ CHOICES = 99  # the stream of random numbers from which a law draws its own choi
 def exact(subject: Examiner, case: Case, *others: Case, slack: int = 0) -> Case:
     """Lessen the budget of a case on integers until its results and those of other calls are exact.
 
-    They are exact as stored, and so are sums of 2**slack of them.
+    They are exact as stored, and so are sums of 2**slack of them. Raises Unsupported where that leaves no budget.
     """
     stored = FORMATS[case.dtype]
-    found = (
-        rounding.exact_bits(call.geometry, stored, subject.arithmetic, convolution=call.operation in CONVOLUTIONS)
-        for call in (case, *others)
-    )
-    bits = min(stored.digits, *found)
-    return replace(case, recipe=f"{case.recipe.split(':')[0]}:{max(1, bits - slack)}")
+    found = (rounding.exact_bits(call.operation, call.geometry, stored, subject.arithmetic) for call in (case, *others))
+    bits = min(stored.digits, *found) - slack
+    if bits < 1:
+        raise Unsupported(f"sums of integers are not exact in this {case.dtype} arithmetic")
+    return replace(case, recipe=f"{case.recipe.split(':')[0]}:{bits}")
 
 
 def budget(case: Case) -> int:

@@ -32,12 +32,17 @@ def possible(name: str, operation: str, dtype: str, arithmetic: Arithmetic) -> b
 
 
 def spelled(name: str, operation: str, dtype: str, geometry: Geometry, arithmetic: Arithmetic, seed: int) -> str:
-    """The recipe with its numbers: the budget in bits, and the exponents of x, w and dy where it scales."""
+    """The recipe with its numbers: the budget in bits, and the exponents of x, w and dy where it scales.
+
+    Where no budget is left, as for a transform in so coarse a format that it is exact for no integers, it is gauss.
+    """
     if name in PLAIN:
         return name
     convolution = operation in CONVOLUTIONS
     form = FORMATS[dtype]
-    bits = exact_bits(geometry, form, arithmetic, convolution=convolution)
+    bits = exact_bits(operation, geometry, form, arithmetic)
+    if not bits:
+        return "gauss"
     if name != "scaled":
         return f"{name}:{bits}"
     rng = random.Random(seed)

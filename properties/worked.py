@@ -71,7 +71,7 @@ def worked(
 
 def bits(examiner: Examiner, operation: str, dtype: str, g: Geometry) -> int:
     """Count the bits that sums of whole numbers may have so that the results of an operation are exact."""
-    return rounding.exact_bits(g, FORMATS[dtype], examiner.arithmetic, convolution=operation in CONVOLUTIONS)
+    return rounding.exact_bits(operation, g, FORMATS[dtype], examiner.arithmetic)
 
 
 def expect_exact(subject: Examiner, case: Case, most: int) -> None:

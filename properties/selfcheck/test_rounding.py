@@ -206,7 +206,7 @@ def test_narrow_types_summed_in_float32_stay_within_their_bound(g, operation, dt
 def test_exact_data_give_one_value_in_every_order(g, operation, dtype, recipe, add, seed):
     """Within the budget nothing is rounded, so no bound is needed; narrow results are rounded once."""
     form = FORMATS[dtype]
-    bits = rounding.exact_bits(g, form, rounding.DIRECT, convolution=True)
+    bits = rounding.exact_bits(operation, g, form, rounding.DIRECT)
     case = Case(operation, dtype, g, f"{recipe}:{bits}", seed, bias=True)
     wide = np.float32 if form.narrow else np.dtype(form.array)
     assert all(expected.bound is None for expected in truth(case))
@@ -310,19 +310,53 @@ def test_a_float32_fft_leaves_the_direct_bound():
 def test_a_float32_fft_of_exact_data_rounds_to_the_right_integers(g, operation, seed):
     """The budget for transforms keeps the error below 1/2."""
     arithmetic = Arithmetic("fft")
-    bits = rounding.exact_bits(g, FORMATS["float32"], arithmetic, convolution=True)
+    bits = rounding.exact_bits(operation, g, FORMATS["float32"], arithmetic)
     case = Case(operation, "float32", g, f"wide:{bits}", seed, bias=True)
     found = judged(case, fft_computed(case, with_dtype(case, np.float32)), arithmetic)
     assert found.agrees, found.message
 
 
+LONG_AND_SHORT = st.builds(
+    lambda n, c, k, sizes, extents, pads: Geometry(
+        n, c, *(Axis(max(s, f), f, 1, 1, p, p) for s, f, p in zip(sizes, extents, pads, strict=True)), k
+    ),
+    *[st.sampled_from([1, 2, 40])] * 3,
+    st.tuples(*[st.sampled_from([1, 2, 17, 40])] * 2),
+    st.tuples(*[st.sampled_from([1, 3, 17])] * 2),
+    st.tuples(*[st.sampled_from([0, 16])] * 2),
+)
+
+
+@settings(max_examples=60)
+@given(LONG_AND_SHORT, operations, st.sampled_from(["float32", "float64"]), drawn.seeds)
+@example(Geometry(1, 1, Axis(17, 17), Axis(17, 17), 32), "conv2d_backward", "float64", 0)
+@example(Geometry(1, 1, Axis(40, 1), Axis(40, 1), 40), "conv2d", "float32", 0)
+def test_the_bound_on_an_fft_of_exact_data_is_below_a_half(g, operation, dtype, seed):
+    """However few the terms of one output are beside the elements that the transform mixes into it."""
+    form = FORMATS[dtype]
+    bits = rounding.exact_bits(operation, g, form, Arithmetic("fft"))
+    data = with_dtype(Case(operation, dtype, g, f"wide:{bits}", seed, bias=True), np.float64)
+
+    def largest(name: str, axis: int) -> float:
+        """The largest norm of the image, filter, channel or output that is found along an axis."""
+        return float(np.sqrt((np.moveaxis(data[name], axis, 0).reshape(data[name].shape[axis], -1) ** 2).sum(1)).max())
+
+    if operation == "conv2d":
+        norms, bias = [largest("x", 0) * largest("w", 0)], float(np.abs(data["b"]).max())
+    else:
+        norms, bias = [largest("dy", 0) * largest("w", 1), largest("x", 1) * largest("dy", 1)], 0.0
+    assert rounding.fft(rounding.points(g), np.array(norms), bias, form).max() < 0.5
+
+
 @pytest.mark.parametrize("accuracy", ["fft", "winograd(4,3;0,1,-1,2,-1/2)", "winograd(2,3;0,1,-1)", "direct", "tf32"])
 @pytest.mark.parametrize("dtype", sorted(FORMATS))
-def test_every_geometry_has_a_budget(accuracy, dtype):
-    """However long the sums and however coarse the format, the budget is a positive whole number."""
+def test_only_transforms_may_have_no_budget(accuracy, dtype):
+    """However long the sums and however coarse the format, direct sums of some integers are exact."""
     big = Geometry(64, 2048, Axis(64, 3, 1, 1, 1, 1), Axis(64, 3, 1, 1, 1, 1), 2048)
     for g in (BIG, big):
-        assert rounding.exact_bits(g, FORMATS[dtype], Arithmetic(accuracy), convolution=True) >= 1
+        for operation in ("conv2d", "conv2d_backward"):
+            bits = rounding.exact_bits(operation, g, FORMATS[dtype], Arithmetic(accuracy))
+            assert bits >= (0 if Arithmetic(accuracy).transforms else 1)
 
 
 def test_gamma_is_higham_s():

@@ -41,7 +41,7 @@ def cases(draw: Any, *, recipes: tuple[str, ...], dtypes: tuple[str, ...] = tupl
         g = draw(drawn.convolutions())
     recipe = draw(st.sampled_from(recipes))
     if RECIPES[recipe].kind == "exact":
-        recipe += f":{exact_bits(g, FORMATS[dtype], DIRECT, convolution=False)}"
+        recipe += f":{exact_bits(operation, g, FORMATS[dtype], DIRECT)}"
     include_pad = draw(st.booleans()) or not operation.startswith("avg")
     return Case(
         operation, dtype, g, recipe, draw(drawn.seeds), operation == "conv2d" and draw(st.booleans()), include_pad

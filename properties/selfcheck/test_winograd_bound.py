@@ -234,7 +234,7 @@ def test_an_undeclared_transform_leaves_the_direct_bound(operation):
 def test_exact_data_come_out_as_the_right_integers(chosen, operation, power, seed):
     """The budget for a transform keeps the error below 1/2, in units of the data's own scale."""
     text, g = chosen
-    bits = exact_bits(g, FORMATS["float32"], Arithmetic(text), convolution=True)
+    bits = exact_bits(operation, g, FORMATS["float32"], Arithmetic(text))
     case = Case(operation, "float32", g, f"scaled:{bits}:{power}:{-power // 2}:{power}", seed, bias=True)
     found = judged(case, text)
     assert found.agrees, found.message
