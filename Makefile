@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 # A worker on each core: more threads would only wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
+# The tests' cases are those of the files at hand: others in each commit, and the same wherever it is tested.
+SEED   ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree}) 2>/dev/null)
 
 .PHONY: verify test bench speed report clean
 
@@ -19,7 +21,7 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties \
-		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600
+		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600 --hypothesis-seed=$(SEED)
 
 bench: $(VENV)/ready  ## how fast every layer is in every implementation; one thread, unless OMP_NUM_THREADS says more
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.3 --benchmark-save=bench

@@ -112,9 +112,11 @@ def options(*program: str) -> set[str]:
 def test_every_option_exists(name):
     """Each is named by the --help of its program, each target by the Makefile, each path is there."""
     targets = re.findall(r"^(\w+):", page("Makefile"), flags=re.MULTILINE)
+    variables = re.findall(r"^(\w+) +\?=", page("Makefile"), flags=re.MULTILINE)
     for words in commands(name):
         if words[0] == "make":
-            assert set(words[1:]) <= set(targets), words
+            assert {word for word in words[1:] if "=" not in word} <= set(targets), words
+            assert {word.partition("=")[0] for word in words[1:] if "=" in word} <= set(variables), words
             continue
         judged = "bench/" if "bench/" in words else "properties/"
         program = ("pytest", judged) if "pytest" in words else (words[2],)
