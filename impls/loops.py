@@ -45,8 +45,9 @@ def conv2d(
     X, W, B = padded(arguments.wide(x), vertical, horizontal), arguments.wide(w), np.zeros(K) if b is None else b
     B = B.astype(W.dtype)
     V = np.empty((N, K, vertical.outputs, horizontal.outputs), W.dtype)
+    rows, columns = windows_along(vertical), windows_along(horizontal)
     for n, k, i, j in np.ndindex(V.shape):
-        V[n, k, i, j] = np.sum(X[n, channels(k, W, G), window(vertical, i), window(horizontal, j)] * W[k]) + B[k]
+        V[n, k, i, j] = np.sum(X[n, channels(k, W, G), rows[i], columns[j]] * W[k]) + B[k]
     return V.astype(dtype, copy=False)
 
 
@@ -66,8 +67,9 @@ def conv2d_backward(
     arguments.gradient(dy, x.shape[0], w.shape[0], vertical, horizontal)
     X, W, dV = padded(arguments.wide(x), vertical, horizontal), arguments.wide(w), arguments.wide(dy)
     dX, dW, dB = np.zeros_like(X), np.zeros(W.shape, W.dtype), np.zeros(W.shape[0], W.dtype)
+    rows, columns = windows_along(vertical), windows_along(horizontal)
     for n, k, i, j in np.ndindex(dV.shape):
-        at = n, channels(k, W, G), window(vertical, i), window(horizontal, j)
+        at = n, channels(k, W, G), rows[i], columns[j]
         dX[at] += dV[n, k, i, j] * W[k]
         dW[k] += dV[n, k, i, j] * X[at]
         dB[k] += dV[n, k, i, j]
@@ -226,9 +228,10 @@ def channels(k: int, W: Array, G: int) -> slice:
     return slice(group * W.shape[1], (group + 1) * W.shape[1])
 
 
-def window(axis: Axis, o: int) -> slice:
-    """Select the cells of window o along an axis of the padded image."""
-    return slice(o * axis.stride, o * axis.stride + axis.extent, axis.dilation)
+def windows_along(axis: Axis) -> list[slice]:
+    """Select, for each window along an axis, its cells in the padded image."""
+    starts = range(0, axis.outputs * axis.stride, axis.stride)
+    return [slice(start, start + axis.extent, axis.dilation) for start in starts]
 
 
 def inside(axis: Axis, o: int) -> slice:

@@ -256,7 +256,7 @@ def magnitudes(case: Case, rng: np.random.Generator, bits: int) -> dict[str, int
 
 def _split(g: Geometry, rng: np.random.Generator, budget: int, *, backward: bool) -> dict[str, int]:
     """The budget of a convolution, split at random between the operands; often all of it goes to one."""
-    share = rng.choice([0.0, 0.5, 1.0, rng.random()])
+    share = (0.0, 0.5, 1.0, rng.random())[rng.integers(4)]
     bias = budget // 4
     if not backward:
         product = max(1, (budget - bias) // g.terms)

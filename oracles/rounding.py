@@ -70,7 +70,11 @@ def tf32(n: int, magnitude: np.ndarray) -> np.ndarray:
 
 def fft(points: int, norm: np.ndarray, bias: np.ndarray | float, form: Format) -> np.ndarray:
     """Normwise: 2 u max(1, log2 M) |x| |w| + 2 u |b|, with M points and Euclidean norms."""
-    return 2 * form.u * max(1.0, math.log2(max(2, points))) * norm + 2 * form.u * bias
+    return _growth(points, form) * norm + 2 * form.u * bias
+
+
+def _growth(points: int, form: Format) -> float:
+    return 2 * form.u * max(1.0, math.log2(max(2, points)))
 
 
 def points(g: Geometry) -> int:
@@ -95,29 +99,31 @@ def exact_bits(operation: str, g: Geometry, form: Format, arithmetic: Arithmetic
     bits = min(arithmetic.sums(form).digits, math.frexp(form.largest / 4)[1] - 1)
     if operation in CONVOLUTIONS and arithmetic.accuracy == "tf32":
         return min(bits, 11)  # so that operands survive their rounding to 11 bits
-    if operation in CONVOLUTIONS and arithmetic.transforms:
-        while bits and _transformed(operation, g, arithmetic, arithmetic.sums(form), bits) >= 0.25:
-            bits -= 1
+    if operation not in CONVOLUTIONS or not arithmetic.transforms:
+        return bits
+    form = arithmetic.sums(form)
+    if arithmetic.winograd is not None:
+        growth, sizes = arithmetic.winograd.growth(g, form.u), [(1, 1)]
+    else:
+        growth, sizes = _growth(points(g), form), _sizes(operation, g)
+    while bits and growth * max(_norms(2.0**bits, *size) for size in sizes) >= 0.25:
+        bits -= 1
     return bits
 
 
-def _transformed(operation: str, g: Geometry, arithmetic: Arithmetic, form: Format, bits: int) -> float:
-    """Bound the error of a transform, in any output, where n A B <= 2**bits for n terms and magnitudes A and B.
+def _sizes(operation: str, g: Geometry) -> list[tuple[int, int]]:
+    """For each output the terms of one element, and all elements of the other operand, which a transform mixes in."""
+    filters, outputs, cells = g.K // g.G, g.vertical.out * g.horizontal.out, g.vertical.size * g.horizontal.size
+    if operation == "conv2d":
+        return [(g.terms, g.C // g.G * cells)]
+    return [(g.window * filters, outputs * filters), (g.N * outputs, g.N * cells)]  # dx, dw
+
+
+def _norms(budget: float, terms: int, others: int) -> float:
+    """Bound the product of the operands' norms, where n A B <= budget for n terms and magnitudes A and B.
 
     Where the terms are more than the budget A and B are 1, and no more elements of one operand than it are not 0.
     """
-    budget = 2.0**bits
-    if arithmetic.winograd is not None:
-        return arithmetic.winograd.growth(g, form.u) * budget
-    filters, outputs = g.K // g.G, g.vertical.out * g.horizontal.out
-    image = g.vertical.size * g.horizontal.size
-    sizes = {  # of the operand that holds the terms of one element, and of the other, which a transform takes whole
-        "y": (g.terms, g.C // g.G * image),
-        "dx": (g.window * filters, outputs * filters),
-        "dw": (g.N * outputs, g.N * image),
-    }
-    norms = []
-    for name in ("y",) if operation == "conv2d" else ("dx", "dw"):
-        terms, others = (max(1, size) for size in sizes[name])
-        norms.append(math.sqrt(max(terms, others) / budget if terms > budget else max(1.0, others / terms)))
-    return float(fft(points(g), np.array(max(norms) * budget), 0.0, form))
+    if terms > budget:
+        return math.sqrt(max(terms, others) * budget)
+    return budget * max(1.0, math.sqrt(others / max(1, terms)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -49,7 +49,7 @@ class Truth:
 def truth(case: Case, arithmetic: Arithmetic = DIRECT) -> tuple[Truth, ...]:
     """The outputs of a case on its own data, in the order in which the operation returns them."""
     if _rounds_to_integers(case, arithmetic):
-        return _to_integers(case, truth(case), arithmetic)
+        return _to_integers(case, truth(case, DIRECT), arithmetic)
     return judged(case, _inputs(case, 0), arithmetic)
 
 
@@ -70,9 +70,9 @@ def _to_integers(case: Case, exact: tuple[Truth, ...], arithmetic: Arithmetic) -
     found = []
     for each in exact:
         unit = math.ldexp(1.0, sum(powers[name] for name in _OPERANDS[each.name]))  # what it is a multiple of
-        inner = np.full(each.value.shape, 0.499999 * unit)
-        bound = rounding.stored(each.value, inner, form, arithmetic.sums(form)) + (terms[each.name] + 2) * form.h
-        found.append(replace(each, bound=bound))
+        inner = np.full(each.value.shape, 0.499999 * unit + (terms[each.name] + 2) * form.h)
+        bound = rounding.stored(each.value, inner, form, arithmetic.sums(form))
+        found.append(Truth(each.name, each.value, each.rest, bound, form, each.owed))
     return tuple(found)
 
 
