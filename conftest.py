@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import platform
+import re
 import shlex
 import sys
 import threading
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reports.ledger import Ledger, Row, Run
 
 ROOT = Path(__file__).parent
+LEVELS = "values, gradients, specials, arrays, refusals and repeatability, with and, or, not"
 MOST_WORK = 10**8  # of a case of --case: some seconds of the plain loops
 
 # A case's own line reproduces it, in any release of Hypothesis: blobs would not. A slow call is no flaw here.
@@ -99,6 +101,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _refuse_foreign_configuration(config)
     config.stash[STATE] = state = State()
     _check_profile(config)
+    _check_markers(config)
     if not config.option.budget > 0:  # nan is not
         raise pytest.UsageError(f"--budget={config.option.budget:g}: accepted is a number of seconds above 0")
     from impls import registry
@@ -133,13 +136,23 @@ def _check_profile(config: pytest.Config) -> None:
         )
 
 
+def _check_markers(config: pytest.Config) -> None:
+    """An unknown word of -m would leave out everything, without a word."""
+    from impls.spelling import meant
+
+    known = [re.split(r"[:(]", line)[0].strip() for line in config.getini("markers")]
+    for word in re.findall(r"[^\W\d]\w*", config.option.markexpr):
+        if word not in (*known, "and", "or", "not", "True", "False"):
+            raise pytest.UsageError(f"-m {word}: there is no such level{meant(word, known)}; accepted are {LEVELS}")
+
+
 def _parsed(line: str, most: float) -> Case:
     """The case of --case. Raises ValueError where it does not parse, or is one that the contract refuses."""
     from oracles.case import POOLING, Case
-    from oracles.data import recipe
+    from oracles.data import check_numbers
 
     case = Case.parse(line)
-    recipe(case)
+    check_numbers(case)
     if case.geometry.macs > most:
         raise ValueError(f"{case.geometry.macs:,} multiply-adds; at most {most:,} are run by the definition")
     for axis in (case.geometry.vertical, case.geometry.horizontal) if case.operation in POOLING else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +23,10 @@ FORMATS = ("float32", "float64", "float16", "bfloat16")
 _DETAIL = re.compile(r"([a-z_]+)=([\w.:+-]+)")
 _RECIPE = re.compile(r"[a-z_]+(:-?\d+)*")
 EXAMPLE = "conv2d float32 n1c3k4g1 i7k3s2p1,1d1 i9k3s1p0,0d1 wide:24 seed=17 bias"
+
+
+class DetailError(ValueError):
+    """A case's line does not say what a property needs to know."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,17 @@ class Case:
                 case = replace(case, details=(*case.details, (found[1], found[2])))  # type: ignore[index]
         return case
 
-    def detail(self, key: str) -> str:
-        """The value of a property's own choice. Raises ValueError where the line does not make it."""
+    def detail(self, key: str, among: Collection[str] = ()) -> str:
+        """The value of a property's own choice.
+
+        Raises DetailError where the line does not make it, or it is none of those there are.
+        """
         for name, value in self.details:
-            if name == key:
+            if name == key and (not among or value in among):
                 return value
-        raise ValueError(f"the case {str(self)!r} lacks {key}=..., which this property needs")
+            if name == key:
+                raise DetailError(f"{key}={value}: accepted here are {', '.join(among)}")
+        raise DetailError(f"the case {str(self)!r} lacks {key}=..., which this property needs")
 
     def rng(self, stream: int = 0) -> np.random.Generator:
         """Random numbers of this case's own, as many independent streams as wanted."""

@@ -19,6 +19,7 @@ import numpy as np
 from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
 from oracles.geometry import Geometry
+from oracles.rounding import Arithmetic, exact_bits
 
 Shape = tuple[int, ...]
 Fill = Callable[[np.random.Generator, Shape, int], np.ndarray]
@@ -174,6 +175,22 @@ def recipe(case: Case) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"{name!r} is no recipe; there are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def check_numbers(case: Case) -> None:
+    """Refuse, by ValueError, a recipe without the numbers that it needs, or with others."""
+    name, *numbers = case.recipe.split(":")
+    if recipe(case).kind != "exact":
+        if numbers:
+            raise ValueError(f"{case.recipe}: {name} takes no numbers")
+        return
+    most = exact_bits(case.operation, case.geometry, FORMATS[case.dtype], Arithmetic(accumulator="float64"))
+    if not numbers or not 1 <= int(numbers[0]) <= most:
+        raise ValueError(
+            f"{case.recipe}: {name} needs a budget in bits, in {case.dtype} from {name}:1 to {name}:{most}"
+        )
+    if len(numbers) > (4 if name == "scaled" else 1):
+        raise ValueError(f"{case.recipe}: the budget alone is accepted, and of scaled the exponents of x, w and dy")
 
 
 def arrays(case: Case, stream: int = 0) -> dict[str, np.ndarray]:

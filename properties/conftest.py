@@ -18,7 +18,7 @@ from hypothesis.errors import Flaky, Unsatisfiable
 import conftest as root
 from impls import places
 from impls.subject import Subject
-from oracles.case import POOLING, Case
+from oracles.case import POOLING, Case, DetailError
 from properties import messages
 from properties.examiner import Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
@@ -163,7 +163,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             examiner.tallies[case.dtype] = Tally(unsupported={reason: 1})
             pytest.skip(f"{spec} {reason}")
         elif case is not None:
-            law.one(examiner, case)
+            _examine_one(law, examiner, case)
         elif (spec, examiner.operation) in budget.failing:
             pyfuncitem.stash[UNSHRUNK] = True
             law.unshrunk(subject=examiner)
@@ -180,6 +180,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if examiner.failure is not None:
             budget.failing.add((spec, examiner.operation))
     return True
+
+
+def _examine_one(law: Law, examiner: Examiner, case: Case) -> None:
+    """Run a property on the case that --case asks for; skip it where the line asks for what the property lacks."""
+    try:
+        law.one(examiner, case)
+    except DetailError as error:
+        examiner.tallies[case.dtype] = Tally(unsupported={str(error): 1})
+        pytest.skip(f"--case: {error}")
 
 
 def _declined(examiner: Examiner, case: Case) -> str:

@@ -20,7 +20,8 @@ from impls.subject import Subject
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.data import recipe
-from oracles.rounding import Arithmetic
+from oracles.formats import FORMATS
+from oracles.rounding import DIRECT, Arithmetic, exact_bits
 from oracles.truth import Truth
 from oracles.verdict import MISTRUSTED, Verdict, judge, thin
 
@@ -148,11 +149,23 @@ class Examiner:
         if reason:
             raise Unsupported(reason)
 
+    def expect_exact(self, case: Case) -> None:
+        """Raise Unsupported where the case's integers, drawn for another, are too large for this arithmetic."""
+        if self.arithmetic == DIRECT or recipe(case).kind != "exact":
+            return
+        number = FORMATS[case.dtype]
+        bits = exact_bits(case.operation, case.geometry, number, self.arithmetic)
+        if int(case.recipe.split(":")[1]) > bits:
+            raise Unsupported(
+                f"declares an arithmetic in which integers of {case.recipe} are not exact, of {bits} bits they are"
+            )
+
     # verdicts
 
     def judge(self, case: Case, result: Any, expected: Sequence[Truth] | None = None) -> Verdict:
         """The verdict on a result of `run`, counted; held against the case's truth unless another is given."""
         if expected is None:
+            self.expect_exact(case)
             expected = truths.truth(case, self.arithmetic)
         verdict, cells = judge(expected, result), math.prod(case.geometry.y_shape)
         if verdict.agrees and case.geometry.N and case.recipe.split(":")[0] in RANDOM and thin(expected, cells):
@@ -198,7 +211,7 @@ def raised(error: BaseException) -> Verdict:
     """The verdict on an exception where a result is due; a ValueError is a refusal."""
     place = places.noted(error)
     where = f"\n  at     {place}" if place else ""
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
     kind = "refused what is valid" if isinstance(error, ValueError) else "raised"
     hint = (
         ""

@@ -21,6 +21,7 @@ from properties.laws import Law
 from properties.scripts import relaid
 
 PASTED = 400  # elements of all arrays together that a script spells out
+SEVERAL = {"change", "calls", "refused", "threads", "array", "images"}  # details that no single call can show
 WIDTH = 110
 
 
@@ -91,8 +92,8 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
         told_of = re.search(r"out_size\((.*?)\)", verdict.message)
         arguments = [re.sub(r"^\w+=", "", argument) for argument in told_of[1].split(", ")] if told_of else []
         return [*load, f"print(implementation.out_size({', '.join(arguments)}))", *due(verdict)]
-    if "change" in dict(case.details):
-        return ["# it takes one call after another: use the command above"]
+    if SEVERAL & dict(case.details).keys():
+        return ["# it takes several calls: use the command above"]
     data = dict(verdict.data or truths.inputs(case))
     parameters, refused = examiner.parameters(case), False
     if "fault" in dict(case.details) and verdict.place is None:

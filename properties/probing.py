@@ -55,7 +55,7 @@ def varied(
     Where the detail is "any", the values are chosen by the case's own line: Hypothesis, left to choose, tries some of
     a dozen fifty times and others never. A failure is told, and made smaller, with the one value it was found at.
     """
-    wanted = case.detail(key)
+    wanted = case.detail(key, (*values, "any"))
     if wanted == "any" and subject.failure is not None:
         wanted = subject.failure[0].detail(key)
     first, step = zlib.crc32(str(case).encode()), max(1, len(values) // count)
@@ -80,6 +80,7 @@ def judged(
     """Judge the outputs of one call of a probe, on the case's data or on the data given, without counting."""
     plain = dataclasses.replace(case, details=())  # whose truth is computed once
     if data is None or same(data, truths.inputs(plain)):
+        subject.expect_exact(plain)
         expected = truths.truth(plain, subject.arithmetic)
     else:
         expected = truths.judged(case, data, subject.arithmetic)

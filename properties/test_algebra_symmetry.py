@@ -52,7 +52,7 @@ def test_mirrored_inputs_give_mirrored_gradients(subject: Examiner, case: Case) 
 
 def mirrored(subject: Examiner, case: Case) -> Verdict:
     """Compare a call with the same in a mirror, where padding before and after change places."""
-    flip = FLIPS[case.detail("flip")]
+    flip = FLIPS[case.detail("flip", FLIPS)]
     g = case.geometry
     axes = [
         replace(axis, pad_before=axis.pad_after, pad_after=axis.pad_before) if direction in flip else axis

@@ -71,6 +71,7 @@ def test_rounding_errors_point_in_no_direction(subject: Examiner, case: Case) ->
 
 def judged_by_samples(subject: Examiner, case: Case) -> Verdict:
     """The verdict of samples and checksums on a call."""
+    subject.expect_exact(case)
     data = truths.inputs(case)
     result = subject.run(case)
     return subject.hold(case, sampled.verdict(case, data, result, count=60, arithmetic=subject.arithmetic))

@@ -132,7 +132,7 @@ def test_gradient_descent_lowers_the_loss(subject: Examiner, case: Case) -> None
 
     Source: CS231n, "Architecture Overview".
     """
-    theirs, (names, rate) = Theirs(subject, case), TRAINED[case.detail("trained")]
+    theirs, (names, rate) = Theirs(subject, case), TRAINED[case.detail("trained", TRAINED)]
     losses = descent(Network(theirs), np.random.default_rng(SEED), names, steps=3, rate=rate)  # type: ignore[arg-type]
     falls = all(after < before for before, after in pairwise(losses))
     found = f"the loss goes {', '.join(f'{loss:.3g}' for loss in losses)} where each step should lower it"

@@ -59,9 +59,9 @@ def worked(
     def decorate(function: Property) -> Callable[..., None]:
         @functools.wraps(function)
         def of_a_row(subject: Examiner, case: Case) -> None:
-            name = case.detail(key)
-            if name not in table or case.geometry != row(case.operation, name):
-                raise Unsupported(f"the row {key}={name} of the notes has another geometry; rows: {', '.join(table)}")
+            name = case.detail(key, table)
+            if case.geometry != row(case.operation, name):
+                raise Unsupported(f"the row {key}={name} of the notes has another geometry")
             function(subject, case)
 
         return law(level, operations, st.sampled_from(list(table)).map(case), details=(key,))(of_a_row)

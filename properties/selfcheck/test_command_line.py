@@ -121,6 +121,10 @@ REFUSED = {
     "--case=" + CASE.replace("s1p0,0d1 i2", "s0p0,0d1 i2"): "stride is 0; it must be at least 1",
     "--case=" + CASE.replace("n1c1k1g1", "n1c3k2g2"): "2 groups do not divide 3 channels and 2 filters",
     "--case=" + CASE.replace("narrow", "narow"): "'narow' is no recipe; there are narrow, wide, scaled,",
+    "--case=" + CASE.replace("narrow:24", "narrow"): "narrow: narrow needs a budget in bits, in float32 from narrow:1 to narrow:24",
+    "--case=" + CASE.replace("narrow:24", "wide:25"): "wide:25: wide needs a budget in bits, in float32 from wide:1 to wide:24",
+    "--case=" + CASE.replace("narrow:24", "wide:9:1"): "wide:9:1: the budget alone is accepted, and of scaled the exponents",
+    "--case=" + CASE.replace("narrow:24", "gauss:9"): "gauss:9: gauss takes no numbers",
     "--case=" + CASE.replace("seed=1", "seed=x"): f"'seed=x' in the case should be a seed, such as seed=17; {WHOLE}",
     "--case=" + CASE + " biased": f"'biased' in the case should be bias, exclude_pad, same_upper, same_lower or key=value; {WHOLE}",
     "--case=max_pool2d float32 n1c1 i1k1s1p1,1d1 i2k2s1p0,0d1 ties:24 seed=1": "is not smaller than its window, as pooling",
@@ -151,6 +155,28 @@ def test_a_case_that_no_property_is_about_is_refused(here):
     done = run(here, VALUES, *QUICK, "--impl=mine.py", f"--case={pool}")
     assert done.returncode == 4
     assert "ERROR: --case: none of the 3 properties collected is about such a case\n" in done.stdout
+
+
+def test_a_level_that_does_not_exist_is_refused(here):
+    done = run(here, VALUES, *QUICK, "--impl=mine.py", "-m", "values and not gradient")
+    assert done.returncode == 4
+    assert "ERROR: -m gradient: there is no such level (did you mean gradients?); accepted are values," in done.stdout
+
+
+NOT_OF_USE = {  # what a case's line asks for and a property or an implementation lacks
+    (" layout=banana", "mine.py"): "layout=banana: accepted here are contiguous, fortran,",
+    (" shift=up", "mine.py"): "shift=up: accepted here are 0:1, 1:0,",
+    ("", "coarse.py"): "in which integers of narrow:24 are not exact, of 20 bits they are",
+}
+
+
+@pytest.mark.parametrize(("words", "impl"), NOT_OF_USE)
+def test_a_case_that_is_of_no_use_is_nobody_s_fault(words, impl, here):
+    (here / "coarse.py").write_text('from mine import *\naccuracy = "fft"\n')
+    done = run(here, str(PROPERTIES), *QUICK, f"--impl={impl}", f"--case={CASE}{words}")
+    assert done.returncode == 1
+    assert NOT_OF_USE[words, impl] in " ".join(done.stdout.split()), done.stdout
+    assert "nothing was checked" in done.stdout
 
 
 def test_started_where_another_configuration_wins_it_refuses_and_names_the_remedy(here):
@@ -321,7 +347,7 @@ def test_the_command_of_a_failure_shows_it_again(here):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (CASE.replace("float32", "float16"), "declares no float16"),
+        (CASE.replace("float32", "float16").replace("24", "11"), "declares no float16"),
         (CASE.replace("i2k2s1p0,0", "i2k2s1p0,1"), "declares no asymmetric_padding"),
         (CASE.replace("i2k2s1p0,0", "i2k2s1p0,1") + " same_upper", "declares no same_padding"),
     ],
