@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import __main__, excerpt, made_up
+from reports import __main__, claims, excerpt, made_up
 from reports.benchmarks import load
 from reports.test_measured import SECTIONS
 from reports.test_page import outline, said
@@ -27,6 +27,16 @@ def test_the_page_of_the_samples_has_all_sections(drawn):
     assert [each for each in (*SECTIONS[:-1], "failures", "matrix", "errors", "examples") if each not in ids] == []
     assert len(re.findall("<figcaption>", drawn)) >= 8
     assert "mine.py fails in" in said(drawn)
+
+
+def test_what_claims_say_was_measured_is_on_the_page(drawn):
+    measured = {each.id: each for each in claims.read() if each.anchor}
+    assert len(measured) >= 9
+    ids, of = outline(drawn).ids, load(BENCH)
+    names = {*of.layers, *(f"sweep-{axis}" for axis in of.of("sweep")["sweep"]), *claims.MEASURED}
+    for claim in measured.values():
+        assert claim.anchor in ids, claim.id
+        assert (claim.measured_by or claim.decided_by).removeprefix("bench:") in names, claim.id
 
 
 def test_the_samples_name_no_folder_of_the_machine_that_made_them():
