@@ -123,7 +123,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 # What is cheap and catches most comes first: a run that stops at the first failure, or runs out of time, has done it.
 FIRST = (
     "values", "gradients", "shape", "worked_examples", "worked_gradients", "refusals", "switches", "specials", "arrays",
-    "repeatability", "sizes",
+    "repeatability", "edges", "sizes",
 )  # fmt: skip
 
 
@@ -290,7 +290,10 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
             passes = "tried again" if call.excinfo is not None and isinstance(call.excinfo.value, Flaky) else ""
             if shrunk and not passes and _passes_alone(item, examiner.subject.spec, case):
                 passes = "in a process of its own"
-            text = messages.told(examiner, _where(item), law, case, verdict, shrunk=shrunk, passes=passes)
+            try:
+                text = messages.told(examiner, _where(item), law, case, verdict, shrunk=shrunk, passes=passes)
+            except Exception as error:  # a verdict is worth more than what is told of it
+                text = f"{verdict.message}\n\nno more can be told of {case}, a fault of Poolproof: {error!r}"
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
             rows.insert(0, row.to_json())
         else:

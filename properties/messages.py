@@ -16,7 +16,7 @@ from oracles.case import Case
 from oracles.geometry import Axis
 from oracles.verdict import Verdict
 from properties.examiner import Examiner
-from properties.faults import spoiled
+from properties.faults import faults, spoiled
 from properties.laws import Law
 from properties.scripts import relaid
 
@@ -96,8 +96,9 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
         return ["# it takes several calls: use the command above"]
     data = dict(verdict.data or truths.inputs(case))
     parameters, refused = examiner.parameters(case), False
-    if "fault" in dict(case.details) and verdict.place is None:
-        call, _ = spoiled(examiner, case, case.detail("fault"))
+    fault = dict(case.details).get("fault")
+    if fault in faults(case.operation) and verdict.place is None:  # "any": the valid call after all refusals is wrong
+        call, _ = spoiled(examiner, case, fault)
         data, parameters, refused = dict(zip(data, call.arrays, strict=False)), call.parameters, True
     arguments = [name if array is not None else "None" for name, array in data.items()]
     if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):

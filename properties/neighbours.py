@@ -24,10 +24,10 @@ def neighbour(subject: Examiner, case: Case, change: str) -> Case:
     except ValueError:  # no window fits
         return with_data(case, 1)
     changed = replace(changed, seed=case.seed + 1)
-    return changed if _owed(subject, changed) else with_data(case, 1)
+    return changed if owed(subject, changed) else with_data(case, 1)
 
 
-def _owed(subject: Examiner, case: Case) -> bool:
+def owed(subject: Examiner, case: Case) -> bool:
     """Tell whether the implementation may be asked for the case, its limits and `supports` heeded."""
     g = case.geometry
     axes = (g.vertical, g.horizontal)
@@ -47,7 +47,7 @@ def _owed(subject: Examiner, case: Case) -> bool:
     return True
 
 
-def _respelled(subject: Examiner, case: Case, geometry: Geometry) -> Case:
+def respelled(subject: Examiner, case: Case, geometry: Geometry) -> Case:
     """Move the case to another geometry, the numbers of its recipe fitted to it."""
     name = case.recipe.split(":")[0]
     recipe = spelled(name, case.operation, case.dtype, geometry, subject.arithmetic, case.seed)
@@ -63,7 +63,7 @@ def _of_axes(*amounts: int, **change: Callable[[Axis, int], int]) -> Callable[[E
             _axis(case, axis, {field: new(axis, amount) for field, new in change.items()})
             for axis, amount in zip((g.vertical, g.horizontal), amounts, strict=True)
         ]
-        return _respelled(subject, case, replace(g, vertical=both[0], horizontal=both[1]))
+        return respelled(subject, case, replace(g, vertical=both[0], horizontal=both[1]))
 
     return changed
 
@@ -76,23 +76,23 @@ def _axis(case: Case, axis: Axis, fields: dict[str, Any]) -> Axis:
 
 
 def _batch(subject: Examiner, case: Case) -> Case:
-    return _respelled(subject, case, replace(case.geometry, N=case.geometry.N + 4))
+    return respelled(subject, case, replace(case.geometry, N=case.geometry.N + 4))
 
 
 def _channels(subject: Examiner, case: Case) -> Case:
     g = case.geometry
-    return _respelled(subject, case, replace(g, C=2 * g.C, K=2 * g.K))
+    return respelled(subject, case, replace(g, C=2 * g.C, K=2 * g.K))
 
 
 def _turned(subject: Examiner, case: Case) -> Case:
     g = case.geometry
-    return _respelled(subject, case, replace(g, vertical=g.horizontal, horizontal=g.vertical))
+    return respelled(subject, case, replace(g, vertical=g.horizontal, horizontal=g.vertical))
 
 
 def _format(subject: Examiner, case: Case) -> Case:
     formats = subject.formats
     dtype = formats[(formats.index(case.dtype) + 1) % len(formats)] if case.dtype in formats else case.dtype
-    return _respelled(subject, replace(case, dtype=dtype), case.geometry)
+    return respelled(subject, replace(case, dtype=dtype), case.geometry)
 
 
 def _dilation(subject: Examiner, case: Case) -> Case:

@@ -60,13 +60,16 @@ def _exponents(form: Format, bits: int, operation: str, rng: random.Random) -> t
     low, high = form.least, math.frexp(form.largest)[1] - 3 - bits
     if operation.startswith("avg"):
         low += 8  # room for the division
+
+    def drawn(low: int, high: int) -> int:
+        return rng.choice((low, high, rng.randint(low, high)))
+
     dy = rng.choice((low, 0, rng.randint(low, high)))
     if operation not in CONVOLUTIONS:
-        return rng.choice((low, high, rng.randint(low, high))), 0, dy
-    # products of two operands are outputs: their exponents add
+        return drawn(low, high), 0, dy
+    # products of two operands are outputs: their exponents add, and the sums are to reach both ends
     other = dy if operation == "conv2d_backward" else rng.randint(low, high)
-    first = rng.randint(max(low, low - other), min(high, high - other))
-    second = rng.randint(max(low, low - other), min(high, high - other))
+    first, second = (drawn(max(low, low - other), min(high, high - other)) for _ in range(2))
     return (first, second, dy) if operation == "conv2d_backward" else (first, other, 0)
 
 

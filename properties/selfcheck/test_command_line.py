@@ -179,6 +179,14 @@ def test_a_case_that_is_of_no_use_is_nobody_s_fault(words, impl, here):
     assert "nothing was checked" in done.stdout
 
 
+def test_a_valid_call_that_fails_after_refusals_is_told(here):
+    (here / "listed.py").write_text("from mine import conv2d as c\ndef conv2d(*a, **p): return c(*a, **p).tolist()\n")
+    done = run(here, str(PROPERTIES / "test_refusals.py"), *QUICK, "--impl=listed.py")
+    assert done.returncode == 1
+    assert "y is a list where a NumPy array is due" in done.stdout
+    assert re.search(r"^  print\(implementation.conv2d\(", done.stdout, re.MULTILINE), done.stdout
+
+
 def test_started_where_another_configuration_wins_it_refuses_and_names_the_remedy(here):
     (here / "pytest.ini").write_text("[pytest]\naddopts = -ra\n")
     done = run(here, "--impl", "mine.py", VALUES)

@@ -10,12 +10,14 @@ import pytest
 
 from impls import im2col
 from properties import test_arrays as arrays
+from properties import test_edges as edges
 from properties import test_sizes as sizes
 from properties.selfcheck.beds import Bed, Fault, caught
 from properties.selfcheck.running import examine, variant
 from properties.selfcheck.test_command_line import QUICK, run
 
 planted = Bed()
+EDGES, EDGES_BACK = edges.test_outputs_are_right_at_every_size, edges.test_gradients_are_right_at_every_size
 OUTPUTS, GRADIENTS = sizes.test_large_outputs_equal_the_definition, sizes.test_large_gradients_equal_the_definition
 
 
@@ -52,6 +54,52 @@ def loses_the_channels_behind_the_last_sixteen() -> Fault:
         dx, dw, db = correct(x, w, dy, **p)
         if w.shape[1] > 16 and w.shape[1] % 16:
             dw[:, -(w.shape[1] % 16) :] = 0.0
+        return dx, dw, db
+
+    return fault
+
+
+@planted(EDGES, "conv2d", "avg_pool2d", "max_pool2d", "l2_pool2d")
+def spoils_a_last_column_that_a_tile_leaves_alone() -> Fault:
+    def fault(correct, *arrays, **p):
+        found = correct(*arrays, **p)
+        y = found[0] if isinstance(found, tuple) else found
+        if y.shape[3] > 1 and y.shape[3] % 64 == 1:
+            y[..., -1] += 1.0
+        return found
+
+    return fault
+
+
+@planted(EDGES, "conv2d")
+def leaves_out_the_filters_behind_the_last_sixteen() -> Fault:
+    def fault(correct, x, w, b, **p):
+        y = correct(x, w, b, **p)
+        if w.shape[0] > 16 and w.shape[0] % 16:
+            y[:, -(w.shape[0] % 16) :] = 0.0
+        return y
+
+    return fault
+
+
+@planted(EDGES_BACK, "conv2d_backward", "avg_pool2d_backward", "l2_pool2d_backward", "max_pool2d_backward")
+def forgets_images_whose_number_a_byte_does_not_hold() -> Fault:
+    def fault(correct, first, *rest, **p):
+        found = correct(first, *rest, **p)
+        if first.shape[0] > 127:
+            dx = found[0] if isinstance(found, tuple) else found
+            dx[127:] = 0.0
+        return found
+
+    return fault
+
+
+@planted(EDGES_BACK, "conv2d_backward")
+def loses_the_last_row_but_every_eighth() -> Fault:
+    def fault(correct, x, w, dy, **p):
+        dx, dw, db = correct(x, w, dy, **p)
+        if dy.shape[2] > 8 and dy.shape[2] % 8 == 7:
+            dw -= np.einsum("nkyx->k", dy[:, :, -1:])[:, None, None, None]
         return dx, dw, db
 
     return fault
