@@ -306,13 +306,17 @@ def _limits(value: object) -> dict[str, tuple[int, ...]]:
         _one_of("a letter of limits", tuple(_LEAST))(letter)
         least = _LEAST[letter]
         values = tuple(allowed) if isinstance(allowed, Iterable) and not isinstance(allowed, str) else ()
-        if not values or any(type(v) is not int or v < least for v in values):
-            raise ValueError(f"limits[{letter!r}] = {allowed!r}: accepted is a list of integers from {least} up")
+        most = _MOST.get(letter, 2**16)
+        if not values or any(type(v) is not int or not least <= v <= most for v in values):
+            raise ValueError(f"limits[{letter!r}] = {allowed!r}: accepted is a list of integers from {least} to {most}")
+        if letter == "N" and not any(values):
+            raise ValueError(f"limits['N'] = {allowed!r}: an empty batch shows nothing; accepted has another too")
         limits[letter] = tuple(sorted(set(values)))
     return limits
 
 
 _DTYPES = ("float16", "float32", "float64")
+_MOST = {"F": 64, "S": 256, "D": 256, "P": 256, "G": 256, "N": 1024}  # what the definition computes in a second or so
 _LEAST = {"N": 0, "C": 1, "H": 1, "W": 1, "K": 1, "F": 1, "S": 1, "P": 0, "D": 1, "G": 1}
 _READERS: dict[str, Callable[[object], Any]] = {
     "name": _string("name"),

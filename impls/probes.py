@@ -9,6 +9,7 @@ NumPy 1.21, Python 3.9 and `layouts` are all that this file needs: a child inter
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,11 +64,16 @@ def layout(function: Function, arrays: Arrays, parameters: Parameters, *, layout
 def by_keyword(
     function: Function, arrays: Arrays, parameters: Parameters, *, names: Sequence[str], lists: bool = True
 ) -> Facts:
-    """Call with the arrays by keyword, and with stride, padding, dilation and size as lists where `lists` is true."""
+    """Call with the arrays by keyword, and with stride, padding, dilation and size as lists where `lists` is true.
+
+    "changed": the names of parameters that are not as they were.
+    """
     pairs = ("size", "stride", "padding", "dilation")
     keywords = {name: _listed(value) if lists and name in pairs else value for name, value in parameters.items()}
+    before = copy.deepcopy(keywords)
     own = _own(arrays)
-    return {"outputs": _outputs(function(**{name: own[i] for i, name in enumerate(names)}, **keywords))}
+    outputs = _outputs(function(**{name: own[i] for i, name in enumerate(names)}, **keywords))
+    return {"outputs": outputs, "changed": [name for name, value in keywords.items() if value != before[name]]}
 
 
 def shared(function: Function, arrays: Arrays, parameters: Parameters, *, pair: Sequence[int] = (0, 1)) -> Facts:

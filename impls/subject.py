@@ -34,6 +34,8 @@ class Subject:
         self.script = tuple(script)
         self._functions = {name: _placed(function) for name, function in functions(namespace).items()}
         supports = getattr(namespace, "supports", None)
+        if supports is not None and not callable(supports):
+            raise ValueError(f"supports = {supports!r}: accepted is a function of an operation and its parameters")
         self._supports = None if supports is None else _placed(supports)
         self._accepted: dict[str, frozenset[str] | None] = {}
         if not any(operation in self._functions for operation in OPERATIONS):

@@ -44,6 +44,11 @@ def test_an_operation_must_be_a_function():
         subject_of(conv2d=3)
 
 
+def test_supports_must_be_a_function():
+    with pytest.raises(ValueError, match="supports = True: accepted is a function"):
+        subject_of(avg_pool2d=abs, supports=True)
+
+
 def test_the_reasons_of_supports_are_passed_on():
     def supports(operation, **parameters):
         return "3x3 only" if parameters.get("size") == (2, 2) else None

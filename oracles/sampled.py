@@ -253,7 +253,10 @@ def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: 
     axes, spot = [g.vertical, g.horizontal], list(place[2:])
     if name != "dw":  # only the tiles that may hold the element
         for i, axis in enumerate(axes):
-            cells, windows, axes[i], spot[i] = _around(axis, name, spot[i], winograd.m - 1)
+            around = _around(axis, name, spot[i], winograd.m - 1)
+            if around is None:
+                return 0.0
+            cells, windows, axes[i], spot[i] = around
             key, part = ("x", cells) if name == "y" else ("dy", windows)
             blocks[key] = blocks[key][:, :, part] if i == 0 else blocks[key][:, :, :, part]
     n, c, k = g.N if name == "dw" else 1, g.C // g.G if name == "y" else 1, g.K // g.G if name == "dx" else 1
@@ -261,10 +264,15 @@ def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: 
     return float(winograd.bound(name, small, blocks, number)[(0, 0, *spot)])
 
 
-def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int]:
-    """Cut a dense axis at stride 1 to `margin` around an output or a cell: cells, windows, axis, the index in it."""
+def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
+    """Cut a dense axis at stride 1 to `margin` around an output or a cell: cells, windows, axis, the index in it.
+
+    None where all the windows lie in the padding.
+    """
     if name == "y":
         first, last = max(0, index - margin), min(axis.out - 1, index + margin)
+        if axis.starts[last] + axis.extent <= 0 or axis.starts[first] >= axis.size:
+            return None
         return *_cut(axis, first, last), index - first
     low, high = max(0, index - margin), min(axis.size, index + margin + 1)
     first, last = max(0, low + axis.pad_before - axis.extent + 1), min(axis.out - 1, high - 1 + axis.pad_before)

@@ -21,7 +21,7 @@ class Verdict:
     """What was found. `ratio` is the worst error in units of its bound: 0 or inf where the answer is the exact one.
 
     `place` is the worst element's array and index, `want` what it should be; `data` the inputs where a property made
-    its own.
+    its own. `alone`: a single call shows it.
     """
 
     kind: str = AGREES
@@ -31,6 +31,7 @@ class Verdict:
     place: tuple[str, tuple[int, ...]] | None = None
     want: float = 0.0
     data: Mapping[str, np.ndarray | None] | None = None
+    alone: bool = True
 
     @property
     def agrees(self) -> bool:
@@ -86,12 +87,12 @@ def thin(truths: Sequence[Truth], outputs: int) -> bool:
 
 
 def form(name: str, output: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
-    """What is wrong with an output's type, shape or dtype; byte order does not count."""
-    if not isinstance(output, np.ndarray):
+    """What is wrong with an output's type, shape or dtype, whose byte order is the machine's."""
+    if type(output) is not np.ndarray:  # subclasses have arithmetic of their own
         return f"{name} is {_kind(output)} where a NumPy array is due"
     if output.shape != shape:
         return f"{name} has shape {output.shape} where {shape} is due"
-    if output.dtype.newbyteorder("=") != dtype:
+    if output.dtype != dtype:
         return f"{name} has dtype {output.dtype} where {dtype} is due"
     return ""
 
@@ -162,6 +163,9 @@ def _elements(
     if not wrong.any():
         return Verdict(ratio=float(ratio.max(initial=0.0)), elements=wrong.size if owed is None else int(owed.sum()))
     # the worst: what should have been finite, or not, comes first; then the error in units of the bound, or itself
+    if got.size > 1 and np.isnan(got).all():
+        told = f"every element of {name} is NaN: none was written, or all are made of one"
+        return Verdict(DIFFERS, told, math.inf, got.size)
     weight = np.where(wrong, np.where(np.isfinite(error), error if bound is None else ratio, np.inf), -1.0)
     place = np.unravel_index(int(weight.argmax()), weight.shape)
     within = "" if bound is None else f"{float(bound[place]):.3g}"

@@ -1,7 +1,7 @@
 """What is said of convolution and pooling, read from claims.toml: each claim with its source and what was found of it.
 
-A claim is decided by a test, named by its pytest node; one on time alone by what is measured, named bench:NAME after a
-layer, a sweep or an experiment of bench/. What this project cannot decide stands under [[open]], with the reason.
+A claim is decided by a test, named by its pytest node; what is timed or drawn of it is named bench:NAME after a layer,
+a sweep or an experiment of bench/. What this project cannot decide stands under [[open]], with the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from impls.spelling import meant
 FILE = Path(__file__).with_name("claims.toml")
 
 VERDICTS = ("holds", "holds if", "false")
-_DECIDED_BY = re.compile(r"properties/\w+\.py::\w+(\[[a-z0-9-]+\])?|bench:[\w-]+")
+_DECIDED_BY = re.compile(r"properties/\w+\.py::\w+(\[[a-z0-9-]+\])?")
 
 
 class ClaimsError(ValueError):
@@ -103,7 +103,7 @@ def _claim(where: str, record: dict[str, Any]) -> Claim:
     if claim.ruling not in VERDICTS or claim.verdict == "holds if":
         raise ClaimsError(f"{where}: verdict is {claim.verdict!r}; accepted are 'holds', 'holds if ...' and 'false'")
     if not _DECIDED_BY.fullmatch(claim.decided_by):
-        example = "properties/test_claims.py::test_name[id] or bench:NAME"
+        example = "properties/test_claims.py::test_name[id]"
         raise ClaimsError(f"{where}: decided_by is {claim.decided_by!r}; one looks like {example}")
     if claim.measured_by and not re.fullmatch(r"bench:[\w-]+", claim.measured_by):
         raise ClaimsError(f"{where}: measured_by is {claim.measured_by!r}; one looks like bench:NAME")

@@ -122,8 +122,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 # What is cheap and catches most comes first: a run that stops at the first failure, or runs out of time, has done it.
 FIRST = (
-    "values", "gradients", "shape", "worked_examples", "worked_gradients", "refusals", "switches", "specials", "arrays",
-    "repeatability", "edges", "sizes",
+    "values", "gradients", "common", "edges", "shape", "worked_examples", "worked_gradients", "refusals", "switches",
+    "specials", "arrays", "repeatability", "sizes",
 )  # fmt: skip
 
 
@@ -286,12 +286,13 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
         }  # fmt: skip
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure
-            shrunk = UNSHRUNK not in item.stash
+            shrunk, late = UNSHRUNK not in item.stash, examiner.hurried
             passes = "tried again" if call.excinfo is not None and isinstance(call.excinfo.value, Flaky) else ""
             if shrunk and not passes and _passes_alone(item, examiner.subject.spec, case):
                 passes = "in a process of its own"
             try:
-                text = messages.told(examiner, _where(item), law, case, verdict, shrunk=shrunk, passes=passes)
+                how = {"shrunk": shrunk, "late": late, "passes": passes}
+                text = messages.told(examiner, _where(item), law, case, verdict, **how)
             except Exception as error:  # a verdict is worth more than what is told of it
                 text = f"{verdict.message}\n\nno more can be told of {case}, a fault of Poolproof: {error!r}"
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
@@ -342,7 +343,8 @@ def _summed(tally: Tally, examiner: Examiner) -> tuple[str, str]:
     declined = sum(sum(each.unsupported.values()) for each in tallies)
     examples, mistrusted = (sum(getattr(each, name) for each in tallies) for name in ("examples", "mistrusted"))
     if declined - examples > 3 * math.sqrt(declined + examples):  # more than half of what is drawn, beyond chance
-        return "mistrusted", f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
+        told = f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
+        return "mistrusted", f"{told}; declared as limits they would not be drawn"
     if 2 * mistrusted > examples:
         return "mistrusted", f"in {mistrusted} of {examples} cases the true outputs are nearly all zero"
     return "agrees", ""

@@ -76,6 +76,7 @@ class Examiner:
         """Forget what was counted, and start the clock: examples beyond these seconds are not reached."""
         self.tallies: dict[str, Tally] = {}
         self.failure: tuple[Case, Verdict] | None = None
+        self.hurried = False  # whether the time was up before a failure was as small as it would go
         self._failed: set[Case] = set()
         self._spared = FEW if seconds > 0 else 0  # cases that are examined even when the time is up
         self._end = time.perf_counter() + seconds
@@ -88,6 +89,7 @@ class Examiner:
         if time.perf_counter() < self._end or case in self._failed:
             return False
         if self.failure is not None:
+            self.hurried = True
             return True
         self._spared -= 1
         if self._spared >= 0:
@@ -196,7 +198,8 @@ class Examiner:
     def examine(self, law: Callable[[Examiner, Case], None], case: Case) -> bool:
         """Run a property on a case and count the case. False where the implementation says that it is unsupported."""
         try:
-            law(self, case)
+            with np.errstate(all="ignore"):  # a law may be given infinities to compute with
+                law(self, case)
         except Unsupported as reason:
             if self.failure is None:
                 reasons = self.tallies.setdefault(case.dtype, Tally()).unsupported

@@ -33,11 +33,13 @@ def told(
     verdict: Verdict,
     *,
     shrunk: bool = True,
+    late: bool = False,
     passes: str = "",
 ) -> str:
     """The whole message of a failed property; `node` is what pytest takes for it.
 
-    `shrunk`: it was made as small as it would go. `passes`: when the case was tried again and did not fail.
+    `shrunk`: it was made as small as it would go, unless that came to a `late` end. `passes`: when the case was tried
+    again and did not fail.
     """
     spec = examiner.subject.spec
     again = f"pytest {shlex.quote(node)} --impl={shlex.quote(spec)}"
@@ -51,6 +53,8 @@ def told(
     ]
     if not shrunk:
         lines += [f"not made smaller, as {case.operation} had failed before; alone it would be:", f"  {again}"]
+    elif late:
+        lines += ["made smaller for as long as there was time: a smaller case may fail too"]
     if passes:
         lines += ["", f"{passes}, this case passes: what is returned depends on earlier calls, or varies"]
         return "\n".join([*lines, "", "run the property again:", f"  {again}"])
@@ -92,7 +96,7 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
         told_of = re.search(r"out_size\((.*?)\)", verdict.message)
         arguments = [re.sub(r"^\w+=", "", argument) for argument in told_of[1].split(", ")] if told_of else []
         return [*load, f"print(implementation.out_size({', '.join(arguments)}))", *due(verdict)]
-    if SEVERAL & dict(case.details).keys():
+    if SEVERAL & dict(case.details).keys() or not verdict.alone:
         return ["# it takes several calls: use the command above"]
     data = dict(verdict.data or truths.inputs(case))
     parameters, refused = examiner.parameters(case), False
@@ -100,6 +104,8 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     if fault in faults(case.operation) and verdict.place is None:  # "any": the valid call after all refusals is wrong
         call, _ = spoiled(examiner, case, fault)
         data, parameters, refused = dict(zip(data, call.arrays, strict=False)), call.parameters, True
+    if (verdict.data or refused) and sum(array.size for array in data.values() if array is not None) > PASTED:
+        return [f"# its arrays are too large to paste, use the command above: {shapes(data)}"]
     arguments = [name if array is not None else "None" for name, array in data.items()]
     if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
         arguments.append(repr(case.geometry.x_shape))
@@ -109,7 +115,7 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     lines = [
         f"import numpy as np, {first}" if first else "import numpy as np",
         *load,
-        *made(case, data, drawn=not verdict.data and not refused),
+        *made(case, data),
         *relaid(case, data),
     ]
     if HOW_TO_RUN in lines[0]:  # once is enough
@@ -126,13 +132,11 @@ def due(verdict: Verdict) -> list[str]:
     return [f"# {verdict.message.splitlines()[0]}"] if verdict.message else []
 
 
-def made(case: Case, data: Mapping[str, np.ndarray | None], *, drawn: bool) -> list[str]:
+def made(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
     """The lines that make the arrays of a script: spelled out, or drawn again by Poolproof where they are large."""
     given = {name: array for name, array in data.items() if array is not None}
     if sum(array.size for array in given.values()) <= PASTED:
         return [f"{name} = {spelled(array)}" for name, array in given.items()]
-    if not drawn:
-        return [f"# its arrays are too large to paste, use the command above: {shapes(data)}"]
     lines = [f"from oracles import case, truth  {HOW_TO_RUN}", f'data = truth.inputs(case.Case.parse("{case}"))']
     return [*lines, *(f'{name} = data["{name}"]' for name in given)]
 

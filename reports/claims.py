@@ -68,9 +68,9 @@ class Claim:
     @property
     def anchor(self) -> str:
         """Where on the page its measurement stands, or ""."""
-        name = (self.measured_by or self.decided_by).removeprefix("bench:")
-        if not (self.measured_by or self.decided_by.startswith("bench:")):
+        if not self.measured_by:
             return ""
+        name = self.measured_by.removeprefix("bench:")
         return MEASURED.get(name) or MEASURED.get(name.partition("-")[0]) or "speed"
 
 

@@ -1,16 +1,18 @@
 """Claims and worked examples are shown with what decided them, and a broken file of claims stops nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from reports import claims, made_up, page
+from reports import claims, made_up, page, translation
 from reports.benchmarks import load
 from reports.claims import FILE, Claim, ClaimsError, read
 from reports.matrix import matrix
 from reports.test_ledger import RUN, failing_rows, sample_rows
 from reports.test_page import outline, said
 
+SAMPLE = Path(__file__).parent / "samples" / "bench.json"
 TEXT = """
 [[claim]]
 id = "same-padding"
@@ -65,7 +67,7 @@ def test_claims_are_read_in_their_order(file):
 )
 def test_a_measurement_has_its_place_on_the_page(name, anchor):
     assert Claim("x", "x", "", "holds", "", measured_by=f"bench:{name}").anchor == anchor
-    assert Claim("x", "x", "", "holds", "", decided_by=f"bench:{name}").anchor == anchor
+    assert Claim("x", "x", "", "holds", "", decided_by="properties/test_x.py::test").anchor == ""
 
 
 def test_what_decides_a_claim_says_what_was_found_of_it(file):
@@ -89,6 +91,34 @@ def test_the_page_shows_claims_and_escapes_them(file, tmp_path):
 
 def test_the_claims_of_the_clone_can_be_read():
     assert not FILE.exists() or len(read(FILE)) > 50
+
+
+def test_what_claims_say_of_measured_times_is_what_the_figure_shows():
+    """Read as the page reads the sample: the words must be found anew where it is recorded anew."""
+    frame = load(SAMPLE).table("pool_or_stride", ("variant", "implementation"), ("F", "S", "cpu_seconds"))
+    of = frame.pivot_table(index=["who", "F", "S"], columns="variant", values="cpu_seconds")
+    said = {each.id: each for each in read()}
+    for name in ("pooling-cheaper-than-convolution", "pooling-cheaper-than-a-second-convolution"):
+        assert said[name].ruling == "holds if"
+        assert "max pooling" in said[name].why
+        assert "takes longer in most cells" in said[name].why
+        assert "average pooling shorter in most" in said[name].why
+    assert (of["A"] > of["B"]).mean() > 0.5
+    assert (of["A-average"] < of["B"]).mean() > 0.5
+    less = of.xs(2, level="S")
+    assert said["stride-cheaper-than-pooling-after-stride-1"].verdict == "holds"
+    assert all((less["C"] < less[pooled]).all() for pooled in ("A", "A-average", "A-l2"))
+
+
+def test_what_claims_say_of_shifts_is_what_the_figure_shows():
+    lines = translation.translation(load(SAMPLE))
+    claim = next(each for each in read() if each.id == "pooling-translation-invariance")
+    assert claim.verdict == "holds if a photograph moves by one pixel"
+    assert lines[lines["shift"] == 1]["damped"].dropna().all()
+    assert "averaging 4x4 responses to a wave, moved by 3, gives no less change than a stride alone" in claim.why
+    worse = lines[(lines["damped"].astype(object) == False)]  # noqa: E712 - None is neither
+    assert {(each.variant, each.S, each.shift) for each in worse.itertuples()} == {("A-average", 4, 3)}
+    assert worse["filter"].str.startswith("gabor").all()
 
 
 def test_without_claims_there_is_no_section(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from math import prod
 
 import numpy as np
@@ -53,6 +54,41 @@ def sharing(k: Kernels) -> Finding:
         unshared = prod(g.y_shape) * (g.terms + 1)
         finding.see(1000 * learned(g) < unshared, f"{g}: {learned(g)} of {unshared}")
     finding.figure(prod(CONV1.y_shape) * (CONV1.terms + 1), learned(CONV1), CONV1.vertical.out * CONV1.horizontal.out)
+    return finding
+
+
+@decides("images-make-it-cheaper")
+def local(k: Kernels) -> Finding:
+    """Compare the multiply-adds of neurons that see a window with those of as many that see the whole image."""
+    finding = Finding()
+    for W, F, S, P in product(range(1, 8), range(1, 8), (1, 2, 3), (0, 1, 2)):
+        if F <= W + 2 * P:
+            g = layer(W, 3, F=F, S=S, P=P, K=4)
+            full = connected(prod(g.x_shape), prod(g.y_shape)).macs
+            finding.see(g.macs < full, f"{g}: {g.macs} and {full}", within=F < W)
+    full = connected(prod(CONV1.x_shape), prod(CONV1.y_shape)).macs
+    finding.figure(
+        CONV1.macs, full, f"{full / CONV1.macs:.0f}", prod(CONV1.y_shape) * CONV1.terms // prod(CONV1.w_shape)
+    )
+    return finding
+
+
+@decides("neurons-share-no-weights")
+def unshared(k: Kernels) -> Finding:
+    """Change each weight of a fully connected layer and look for the scores that move; then one of a convolution."""
+    finding = Finding()
+    x, w, b = whole(1, 1, 6), whole(2, 3, 6), whole(3, 3)
+    before = layers.fully_connected(x, w, b)
+    for m, i in np.ndindex(3, 6):
+        other = w.copy()
+        other[m, i] += 2
+        moved = (layers.fully_connected(x, other, b) != before)[0].tolist()
+        finding.see(moved == [score == m for score in range(3)], f"weight {i} of score {m} moves {moved}")
+    image, filters = np.ones((1, 1, 6, 6)), whole(4, 2, 1, 3, 3)
+    other = filters.copy()
+    other[0, 0, 0, 0] += 2
+    moved = k.conv(image, other) != k.conv(image, filters)
+    finding.figure(f"all {int(moved[0, 0].sum())} outputs")
     return finding
 
 
@@ -124,52 +160,18 @@ def less_work(k: Kernels) -> Finding:
 
 @decides("larger-stride-less-memory")
 def less_memory(k: Kernels) -> Finding:
-    """Compare the outputs of kernels at stride 1, 2 and 4."""
+    """Compare the outputs of kernels at each stride with those at one stride more."""
     finding = Finding()
+    for W, F in product((5, 7, 8), (1, 2, 3, 4)):
+        x, w = whole(1, 1, 1, W, W), whole(2, 1, 1, F, F)
+        for S in (1, 2, 3, 4):
+            cells = [k.conv(x, w, S=each).size for each in (S, S + 1)]
+            fewer = Axis(W, F, S + 1).out < Axis(W, F, S).out
+            finding.see(cells[1] < cells[0], f"W={W}, F={F}, S={S}: {cells[0]} cells, then {cells[1]}", within=fewer)
     x, w = whole(1, 1, 1, 16, 16), whole(2, 3, 1, 3, 3)
-    cells = [k.conv(x, w, S=S, P=1).size for S in (1, 2, 4)]
-    finding.see(cells[0] > cells[1] > cells[2], f"{cells}")
-    finding.figure(*cells)
-    return finding
-
-
-@decides("pooling-cheaper-than-convolution")
-def pool_cheaper(k: Kernels) -> Finding:
-    """Compare the comparisons of a pool with the multiply-adds of a convolution of the same geometry."""
-    finding = Finding()
-    for C in (1, 3, 64):
-        convolution = layer(56, C, F=3, S=2, P=1, K=C)
-        pool = replace(convolution, K=0)
-        finding.see(pool.macs < convolution.macs, f"C={C}: {pool.macs} and {convolution.macs}", within=C > 1)
-    finding.figure(pool.macs, convolution.macs, convolution.macs // pool.macs)
-    return finding
-
-
-@decides("stride-cheaper-than-pooling-after-stride-1")
-def stride_cheaper(k: Kernels) -> Finding:
-    """Compare the work of a convolution at stride 2 with that of one at stride 1 and a pooling by 2."""
-    finding = Finding()
-    for W, C, K in ((56, 64, 64), (32, 3, 12), (224, 3, 64)):
-        dense, strided = layer(W, C, F=3, P=1, K=K), layer(W, C, F=3, S=2, P=1, K=K)
-        pool = layer(W, K, F=2, S=2, K=0)
-        assert pool.y_shape[1:] == strided.y_shape[1:]  # the same volume comes out
-        finding.see(strided.macs < dense.macs + pool.macs, f"{W}x{W}x{C}")
-        finding.see(4 * strided.macs == dense.macs, f"{W}x{W}x{C}: {dense.macs / strided.macs:.3g} times as many")
-        if C == 64:
-            finding.figure(dense.macs, pool.macs, strided.macs)
-    return finding
-
-
-@decides("pooling-cheaper-than-a-second-convolution")
-def second_convolution(k: Kernels) -> Finding:
-    """Compare, after the same convolution at stride 1, a pooling by 2 with a convolution at stride 2."""
-    finding = Finding()
-    for W, C in ((56, 64), (32, 12), (224, 64)):
-        first = layer(W, C, F=3, P=1, K=C).macs
-        pooled, strided = layer(W, C, F=2, S=2, K=0).macs, layer(W, C, F=3, S=2, P=1, K=C).macs
-        finding.see(first + pooled < first + strided, f"{W}x{W}x{C}")
-        if (W, C) == (56, 64):
-            finding.figure(first + pooled, first + strided)
+    finding.figure(*(k.conv(x, w, S=S, P=1).size for S in (1, 2, 4)))
+    sides = {k.conv(whole(1, 1, 1, 7, 7), whole(2, 1, 1, 3, 3), S=S).shape[2] for S in (3, 4)}
+    finding.figure(*(f"{side}x{side} at stride 3 and at stride 4" for side in sides))
     return finding
 
 
@@ -185,30 +187,34 @@ def viable(k: Kernels) -> Finding:
     return finding
 
 
+SMALL = [layer(W, C, F=F, S=S) for W, C, F, S in product(range(1, 9), (1, 2), range(1, 7), range(1, 6)) if F <= W]
+
+
 @decides("im2col-takes-memory")
 def im2col_memory(k: Kernels) -> Finding:
-    """Compare the cells of the column matrix with those of the image."""
+    """Compare the numbers in the column matrix with those in the image, for all small geometries."""
     finding = Finding()
-    for g in (CONV1, layer(6, 2, F=3), layer(6, 2, F=2, S=2), layer(7, 1, F=2, S=3)):
-        cells = column_matrix(np.zeros(g.x_shape), g).size
-        smaller = g.horizontal.stride < g.horizontal.extent
-        finding.see(cells > prod(g.x_shape), f"{g}: {cells} of {prod(g.x_shape)}", within=smaller)
+    for g in (CONV1, *SMALL):
+        cells, pixels = column_matrix(np.zeros(g.x_shape), g).size, prod(g.x_shape)
+        more = g.vertical.out * g.horizontal.out * g.window > g.vertical.size * g.horizontal.size
+        finding.see(cells > pixels, f"{g}: {cells} of {pixels}", within=more)
     columns, pixels = column_matrix(np.zeros(CONV1.x_shape), CONV1).size, prod(CONV1.x_shape)
     finding.figure(columns, pixels, f"{columns / pixels:.1f}")
+    few = layer(4, 1, F=3, S=2)
+    finding.figure(f"{column_matrix(np.zeros(few.x_shape), few).size} numbers for {prod(few.x_shape)}")
     return finding
 
 
 @decides("im2col-repeats-pixels")
 def im2col_repeats(k: Kernels) -> Finding:
-    """Number the cells of an image, and count how often each number is in its columns."""
+    """Number the cells of an image, and count how often each number is in its columns, for all small geometries."""
     finding = Finding()
-    for F, S in ((3, 1), (3, 2), (11, 4), (2, 2), (2, 3)):
-        g = layer(16, 1, F=F, S=S)
-        columns = column_matrix(np.arange(256).reshape(g.x_shape), g)
+    for g in (layer(16, 1, F=11, S=4), *(small for small in SMALL if small.C == 1)):
+        axis = g.horizontal
+        columns = column_matrix(np.arange(prod(g.x_shape)).reshape(g.x_shape), g)
         most = int(np.bincount(columns.ravel()).max())
-        finding.see(most > 1, f"F={F}, S={S}: at most {most} times", within=S < F)
-        if F == 11:
-            finding.see(most <= g.overlap, within=True)
+        finding.see(most > 1, f"{g}: at most {most} times", within=axis.stride < axis.extent and axis.out > 1)
+        finding.see(most == min(axis.overlap, axis.out) ** 2, f"{g}: {most} times", within=True)
     finding.figure(Axis(227, 11, 4).overlap ** 2)
     return finding
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
+
 import numpy as np
 
 from oracles.layers import relu
 from properties.evidence.finding import Finding, decides
 from properties.evidence.kernels import Array, Kernels, whole
+from properties.evidence.measured import table
 from properties.photograph import pixels
 
 FILTERS = whole(23, 8, 3, 3, 3)  # eight filters of random signs
+WAVE = np.ones((1, 3, 3, 1)) * np.array([-1.0, 2, -1])  # upright: what moves sideways, it sees most of
 
 
 def shifted() -> tuple[Array, Array]:
@@ -21,6 +26,20 @@ def shifted() -> tuple[Array, Array]:
 def change(one: Array, other: Array) -> float:
     """Give |other - one|^2 / |one|^2."""
     return float(((other - one) ** 2).sum() / (one**2).sum())
+
+
+def changed(pool: Callable[[Array, int, int], Array], F: int, one: Array, other: Array) -> float:
+    """Give the change behind a pool of F x F at stride F, over all places where its windows may begin."""
+    places = [(pool(one[:, :, y:, x:], F, F), pool(other[:, :, y:, x:], F, F)) for y, x in np.ndindex(F, F)]
+    still, moved = (np.concatenate([place[i].ravel() for place in places]) for i in (0, 1))
+    return change(still, moved)
+
+
+def rows_and_noise() -> Array:
+    """Draw an image of dark rows, all alike, between rows of noise: neighbours in a column have nothing in common."""
+    noise = whole(25, 1, 1, 24, 25, most=1)
+    noise[:, :, ::2] = -9
+    return noise
 
 
 def percent(share: float) -> str:
@@ -65,17 +84,32 @@ def stride_invariance(k: Kernels) -> Finding:
 
 @decides("pooling-translation-invariance", large=True)
 def pooling_invariance(k: Kernels) -> Finding:
-    """Move the photograph by one pixel and compare its maps after ReLU, and after pooling them."""
+    """Move the photograph by one pixel, and compare its maps before pooling and behind it.
+
+    Pooled from every place where the windows may begin, since one grid of them may by chance miss what moves. Then what
+    the page draws: the sample's pools, each against the stride alone; and an image that is no photograph.
+    """
     finding = Finding()
-    one, other = (relu(k.conv(x, FILTERS)) for x in shifted())
-    finding.figure(percent(change(one, other)))
-    for F in (2, 3, 4):
-        for name, pool in (("max", k.max), ("average", k.average)):
-            pooled = change(pool(one, F, F), pool(other, F, F))
-            finding.see(pooled < change(one, other), f"{name} {F}x{F}: {percent(pooled)}")
-            finding.see(pooled > 0, f"{name} {F}x{F}: no change at all")
-            if F == 2:
-                finding.figure(percent(pooled))
+    found = {}
+    for name, w in {"random": FILTERS, "wave": WAVE}.items():
+        signed = [k.conv(x, w) for x in shifted()]
+        for kind, maps in (("signed", signed), ("ReLU", [relu(y) for y in signed])):
+            found[name, kind] = change(*maps)
+            for F, (pool, of) in product((2, 3, 4), {"max": k.max, "average": k.average, "L2": k.l2}.items()):
+                pooled = changed(of, F, *maps)
+                told = f"{name}, {kind}, {pool} {F}x{F}: {percent(pooled)} for {percent(found[name, kind])}"
+                finding.see(0 < pooled < found[name, kind], told, within=True)
+                if F == 2:
+                    found[name, kind, pool] = pooled
+    for row in table("translation"):
+        if row["damped"] is not None:
+            told = "{variant}, {filter}, F={F}, S={S}, shift {shift}".format(**row)
+            finding.see(row["damped"], told, within=row["shift"] == 1)
+    striped = [rows_and_noise()[..., left : left + 24] for left in (0, 1)]
+    finding.see(changed(k.max, 2, *striped) < change(*striped), "dark rows between rows of noise")
+    for name, kind in (("random", "ReLU"), ("wave", "signed")):
+        finding.figure(*(percent(found[name, kind, *pool]) for pool in ((), ("max",), ("average",))))
+    finding.figure(percent(change(*striped)), percent(changed(k.max, 2, *striped)))
     return finding
 
 
@@ -155,11 +189,32 @@ def smooth(k: Kernels) -> Finding:
 
 @decides("pooling-reduces-variance", large=True)
 def variance(k: Kernels) -> Finding:
-    """Pool independent normal numbers of variance 1 by 2x2."""
+    """Pool by 2x2 what has a variance: all images of eight cells that are 0 or 1, independent numbers, a photograph."""
     finding = Finding()
-    x = np.random.default_rng(24).standard_normal((1, 1, 1024, 1024))
-    for name, pool in (("average", k.average), ("max", k.max), ("L2", k.l2)):
-        left = pool(x, 2, 2).var()
-        finding.see(left < x.var(), f"{name}: {left:.3g}")
-        finding.figure(f"{left:.2f}")
+    rng, size = np.random.default_rng(24), (1, 1, 1024, 1024)
+    noise = rng.standard_normal(size)
+    tried = {"normal": noise, "ReLU of normal": relu(noise), "exponential": rng.exponential(size=size)}
+    tried["photograph"] = pixels()[:, :1, :226, :226].astype(np.float64)
+    left = {}
+    for data, x in tried.items():
+        left[data] = x.var()
+        for name, pool in (("average", k.average), ("max", k.max), ("L2", k.l2)):
+            left[data, name] = pool(x, 2, 2).var()
+            told = f"{name} of {data}: {left[data]:.3g}, then {left[data, name]:.3g}"
+            finding.see(left[data, name] < left[data], told, within=name == "average")
+    for cells in product((0.0, 1.0), repeat=8):
+        x = np.array(cells).reshape(1, 1, 2, 4)
+        flat = np.ptp(x[..., :2]) == np.ptp(x[..., 2:]) == 0
+        for name, pool in (("average", k.average), ("max", k.max)):
+            told = f"{name} of {cells}: {x.var():.3g}, then {pool(x, 2, 2).var():.3g}"
+            finding.see(pool(x, 2, 2).var() < x.var(), told, within=name == "average" and not flat)
+    ragged = np.zeros((1, 1, 5, 5))
+    ragged[..., :2, :2] = 1
+    finding.see(k.average(ragged, 2, 2).var() < ragged.var(), "2x2 bright cells of 5x5")
+    for data in ("normal", "ReLU of normal"):
+        spreads = (left[data], *(left[data, name] for name in ("average", "max", "L2")))
+        finding.figure(*(f"{spread:.2f}" for spread in spreads))
+    spreads = (left["exponential"], left["exponential", "max"], left["exponential", "L2"])
+    finding.figure(*(f"{spread:.1f}" for spread in spreads))
+    finding.figure(f"{ragged.var():.2f}", f"{k.average(ragged, 2, 2).var():.2f}")
     return finding

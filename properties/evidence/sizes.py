@@ -202,14 +202,37 @@ def discards(k: Kernels) -> Finding:
 
 @decides("larger-stride-less-overlap")
 def overlap(k: Kernels) -> Finding:
-    """Count the windows that hold a cell: dx of ones under ones."""
-    finding, most = Finding(), []
-    for S in (1, 2, 3):
-        axis = Axis(9, 3, S)
-        ones = np.ones((1, 1, axis.out, axis.out))
-        held = k.gradients(np.ones((1, 1, 9, 9)), np.ones((1, 1, 3, 3)), ones, S=S)[0].max()
-        finding.see(held == axis.overlap**2, f"S={S}: {held} windows")
-        most.append(int(held))
-    finding.see(most == sorted(most, reverse=True) and most[0] > most[-1], f"{most}")
-    finding.figure(*map(str, most))
+    """Count the cells that two neighbouring windows share, at each stride and at one more: dx of one output each."""
+    finding = Finding()
+
+    def shared(F: int, S: int) -> int:
+        x, w = np.ones((1, 1, F + S, F + S)), np.ones((1, 1, F, F))
+        fields = [k.gradients(x, w, np.eye(4)[place].reshape(1, 1, 2, 2), S=S)[0] for place in (0, 1)]
+        return int((fields[0] * fields[1]).sum())
+
+    for F, S in product(range(1, 6), range(1, 6)):
+        cells = shared(F, S), shared(F, S + 1)
+        finding.see(cells[1] < cells[0], f"F={F}, S={S}: {cells[0]} cells, then {cells[1]}", within=S < F)
+    finding.figure(*(str(shared(3, S)) for S in (1, 2, 3)))
+    return finding
+
+
+@decides("larger-stride-fewer-fields-for-a-cell")
+def fields_of_a_cell(k: Kernels) -> Finding:
+    """Count the windows that hold a cell, at each stride and at one more: dx of ones under ones."""
+    finding = Finding()
+
+    def most(W: int, F: int, S: int) -> int:
+        out = Axis(W, F, S).out
+        x, w, dy = (np.ones((1, 1, side, side)) for side in (W, F, out))
+        return int(k.gradients(x, w, dy, S=S)[0].max())
+
+    for W, F, S in product((5, 7, 11), (1, 2, 3, 5), (1, 2, 3, 4)):
+        one, two = Axis(W, F, S), Axis(W, F, S + 1)
+        held = most(W, F, S), most(W, F, S + 1)
+        room = one.overlap <= one.out  # as many windows beside one another as may hold one cell
+        told = f"W={W}, F={F}, S={S}: {held[0]} windows, then {held[1]}"
+        finding.see(held[1] < held[0], told, within=room and two.overlap < one.overlap)
+    finding.figure(*(str(most(9, 3, S)) for S in (1, 2, 3)))
+    finding.figure(*(f"{held} at S = 3 and at S = 4" for held in {most(11, 5, 3), most(11, 5, 4)}))
     return finding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -125,14 +125,18 @@ def commutes_with_max(k: Kernels) -> Finding:
     return finding
 
 
-@decides("relu-commutes-with-average-pooling")
-def commutes_with_average(k: Kernels) -> Finding:
-    """Take ReLU before the average and after it."""
+@decides("pooling-behind-the-non-linearity")
+def behind(k: Kernels) -> Finding:
+    """Take ReLU before each pool and behind it, and see whether the results differ."""
     finding = Finding()
+    for seed, (name, pool) in product(range(8), pools(k).items()):
+        x = whole(seed, 1, 2, 6, 6) - 5.0
+        differs = not np.array_equal(pool(relu(x)), relu(pool(x)))
+        finding.see(differs, f"the {name} of image {seed}", within=name != "maximum")
     x = np.array([3.0, -1, -1, -1]).reshape(1, 1, 2, 2)
-    before, after = k.average(relu(x), 2, 2).item(), relu(k.average(x, 2, 2)).item()
-    finding.see(before == after, f"{before} and {after}")
-    finding.figure(f"{before:g}", f"{after:g}")
+    for name in ("average", "L2 norm", "maximum"):
+        pool = pools(k)[name]
+        finding.figure(*(f"{pooled.item():.3g}" for pooled in (pool(relu(x)), relu(pool(x)))))
     return finding
 
 
@@ -157,16 +161,20 @@ def replaces(k: Kernels) -> Finding:
 
 @decides("smaller-stride-more-detail")
 def detail(k: Kernels) -> Finding:
-    """Make the outputs of larger strides of those at stride 1, and images that differ at stride 1 only."""
+    """Look for what a larger stride gives among what a smaller one gives, and for images that only this tells apart."""
     finding = Finding()
     x, w = whole(15, 1, 1, 7, 7), whole(16, 2, 1, 3, 3)
+    numbered, one = np.arange(49.0).reshape(1, 1, 7, 7), np.ones((1, 1, 1, 1))
     for S in (2, 3, 4):
-        finding.see(np.array_equal(k.conv(x, w, S=S), k.conv(x, w)[:, :, ::S, ::S]), f"S={S}")
+        finding.see(np.array_equal(k.conv(x, w, S=S), k.conv(x, w)[:, :, ::S, ::S]), f"S={S}", within=True)
+        for less in range(1, S):
+            seen = {*k.conv(numbered, one, S=S).ravel()} < {*k.conv(numbered, one, S=less).ravel()}
+            finding.see(seen, f"S={less} does not see all that S={S} sees", within=S % less == 0)
     other = x.copy()
     other[0, 0, 0, 0], other[0, 0, 0, 1] = x[0, 0, 0, 1] + 2, x[0, 0, 0, 0] - 2  # the sum of the window stays
     ones = np.ones((1, 1, 2, 2))
-    finding.see(np.array_equal(k.conv(x, ones, S=2), k.conv(other, ones, S=2)), "told apart at stride 2")
-    finding.see(not np.array_equal(k.conv(x, ones), k.conv(other, ones)), "not told apart at stride 1")
+    finding.see(np.array_equal(k.conv(x, ones, S=2), k.conv(other, ones, S=2)), "told apart at stride 2", within=True)
+    finding.see(not np.array_equal(k.conv(x, ones), k.conv(other, ones)), "not told apart at stride 1", within=True)
     finding.figure(k.conv(x, w[:1]).size, k.conv(x, w[:1], S=2).size)
     return finding
 
@@ -211,8 +219,10 @@ def weight_gradient(k: Kernels) -> Finding:
     finding = Finding()
     x, w, dy = whole(17, 1, 1, 6, 6), whole(18, 1, 1, 3, 3), whole(19, 1, 1, 4, 4)
     dw = k.gradients(x, w, dy)[1]
-    assert np.array_equal(dw, k.conv(x, dy))
-    finding.see(np.array_equal(dw, k.conv(x, dy[:, :, ::-1, ::-1])), "dy flipped")
+    finding.see(np.array_equal(dw, k.conv(x, dy[:, :, ::-1, ::-1])), "it is not dy flipped")
+    as_it_comes = np.array_equal(dw, k.conv(x, dy))
+    finding.see(not as_it_comes, "it is dy as it comes")
+    finding.figure("correlated with dy" if as_it_comes else "neither")
     return finding
 
 

@@ -35,6 +35,31 @@ def returns_doubles_for_no_images() -> Fault:
     return fault
 
 
+@planted(arrays.test_results_have_the_dtype_of_the_arrays, "conv2d", "avg_pool2d_backward")
+def returns_the_other_byte_order() -> Fault:
+    def fault(correct, *arrays, **p):
+        y = correct(*arrays, **p)
+        return y.astype(y.dtype.newbyteorder())
+
+    return fault
+
+
+@planted(arrays.test_results_have_the_dtype_of_the_arrays, "conv2d")
+def returns_a_masked_array() -> Fault:
+    return lambda correct, *arrays, **p: np.ma.masked_array(correct(*arrays, **p))
+
+
+@planted(arrays.test_arrays_come_by_keyword_and_pairs_as_lists, "conv2d", "avg_pool2d")
+def completes_the_list_that_it_was_given() -> Fault:
+    def fault(correct, *arrays, stride, **p):
+        y = correct(*arrays, stride=tuple(stride), **p)
+        if isinstance(stride, list):
+            stride.append(1)
+        return y
+
+    return fault
+
+
 @planted(arrays.test_results_have_the_dtype_of_the_arrays, "max_pool2d")
 def returns_narrow_switches() -> Fault:
     def fault(correct, x, **p):

@@ -10,6 +10,7 @@ import pytest
 
 from impls import im2col
 from properties import test_arrays as arrays
+from properties import test_common as common
 from properties import test_edges as edges
 from properties import test_sizes as sizes
 from properties.selfcheck.beds import Bed, Fault, caught
@@ -55,6 +56,51 @@ def loses_the_channels_behind_the_last_sixteen() -> Fault:
         if w.shape[1] > 16 and w.shape[1] % 16:
             dw[:, -(w.shape[1] % 16) :] = 0.0
         return dx, dw, db
+
+    return fault
+
+
+@planted(common.test_common_layers_equal_the_definition, "conv2d")
+def has_a_fast_path_that_loses_a_corner() -> Fault:
+    def fault(correct, x, w, *rest, **p):
+        y = correct(x, w, *rest, **p)
+        if w.shape[2:] == (3, 3) and tuple(p["stride"]) == (1, 1) and w.shape[1] % 8 == 0:
+            y[..., :1, :1] = 0.0
+        return y
+
+    return fault
+
+
+@planted(common.test_common_layers_equal_the_definition, "conv2d")
+def has_a_depthwise_path_without_the_last_channel() -> Fault:
+    def fault(correct, x, w, *rest, **p):
+        y = correct(x, w, *rest, **p)
+        if p["groups"] == x.shape[1] >= 8:
+            y[:, -1] = 0.0
+        return y
+
+    return fault
+
+
+@planted(common.test_gradients_of_common_layers_equal_the_definition, "conv2d_backward")
+def adds_up_gradients_of_points_four_at_a_time() -> Fault:
+    def fault(correct, x, w, dy, **p):
+        dx, dw, db = correct(x, w, dy, **p)
+        if w.shape[2:] == (1, 1) and dy.shape[3] % 4:
+            dw[..., 0, 0] -= np.einsum("nkyx->k", dy[..., -(dy.shape[3] % 4) :])[:, None]
+        return dx, dw, db
+
+    return fault
+
+
+@planted(common.test_common_layers_equal_the_definition, "max_pool2d", "avg_pool2d", "l2_pool2d")
+def pools_two_by_two_in_pairs_of_columns() -> Fault:
+    def fault(correct, x, *, size, **p):
+        found = correct(x, size=size, **p)
+        y = found[0] if isinstance(found, tuple) else found
+        if tuple(size) == (2, 2) and tuple(p["stride"]) == (2, 2) and y.shape[3] % 2 and y.shape[3] > 4:
+            y[..., -1] = 0.5
+        return found
 
     return fault
 

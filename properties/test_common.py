@@ -1,0 +1,96 @@
+"""The layers that networks are made of, for which kernels have fast paths: square, dense, channels in eights."""
+
+from __future__ import annotations
+
+from hypothesis.strategies import SearchStrategy
+
+from oracles.case import BACKWARD, CONVOLUTIONS, FORWARD, Case
+from oracles.geometry import Axis, Geometry
+from properties.choices import Choices, made
+from properties.examiner import Examiner, under_test
+from properties.laws import law
+from properties.recipes import possible, spelled
+from properties.test_sizes import judged_by_samples
+
+CHANNELS = (4, 8, 16, 32, 3, 1, 64)
+OUTPUTS = (4, 8, 2, 7, 14, 16, 28, 32)
+WINDOWS = ((3, 1), (1, 1), (3, 2), (2, 2), (5, 1), (7, 2), (1, 2))  # extent and stride
+WORK, CELLS = 400_000, 2_000  # multiply-adds and outputs of a call at most
+CHOICES = ("window", "padded", "depthwise", "C", "K", "N", "OH", "OW", "square", "dtype", "recipe", "bias")
+
+
+def common_cases() -> SearchStrategy[Case]:
+    """A layer as networks have them, with as many channels, filters and outputs as a call has time for."""
+
+    def case(choices: Choices) -> Case:
+        examiner, pick = under_test(), choices.pick
+        operation, limits = examiner.operation, examiner.subject.declared.limits
+
+        def allowed(letter: str, values: tuple[int, ...]) -> list[int]:
+            if letter not in limits:
+                return list(values)
+            return [value for value in values if value in limits[letter]] or list(limits[letter])
+
+        extent, stride = pick("window", WINDOWS)
+        extent = extent if extent in allowed("F", (extent,)) else pick("window", allowed("F", (3, 1)))
+        stride = stride if stride in allowed("S", (stride,)) else pick("window", allowed("S", (1, 2)))
+        same = (extent - 1) // 2 if choices.has("padded") else 0
+        padding = same if same in allowed("P", (same,)) else allowed("P", (0,))[0]
+        if operation not in CONVOLUTIONS:
+            padding = min(padding, extent - 1)
+        dilation = allowed("D", (1,))[0] if operation in CONVOLUTIONS else 1
+        C, K, G = pick("C", allowed("C", CHANNELS)), pick("K", allowed("K", CHANNELS)), 1
+        if operation not in CONVOLUTIONS:
+            K = 0
+        elif choices.has("depthwise") and choices.has("square") and C in allowed("G", (C,)) and C in allowed("K", (C,)):
+            K = G = C
+        elif 1 not in allowed("G", (1,)):
+            G = allowed("G", (1,))[0]
+            C, K = G * C, G * K
+        rows = pick("OH", OUTPUTS)
+        outputs = [rows, rows if choices.has("square") else pick("OW", OUTPUTS)]
+        N = pick("N", allowed("N", (1, 2, 4)))
+        work = N * max(K, 1) * C // G * extent * extent
+        outputs = _within(outputs, min(CELLS // max(1, N * (K or C)), WORK // max(1, work)))
+        axes = [
+            _axis(count, extent, stride, dilation, padding, limits.get(letter, ()))
+            for letter, count in zip("HW", outputs, strict=True)
+        ]
+        geometry = Geometry(N, C, *axes, K, G)
+        dtype, seed = pick("dtype", examiner.formats), choices.seed
+        usable = [name for name in ("wide", "narrow", "gauss") if possible(name, operation, dtype, examiner.arithmetic)]
+        recipe = spelled(pick("recipe", usable), operation, dtype, geometry, examiner.arithmetic, seed)
+        return Case(operation, dtype, geometry, recipe, seed, bias=operation == "conv2d" and choices.has("bias"))
+
+    return made(CHOICES, case)
+
+
+def _within(outputs: list[int], most: int) -> list[int]:
+    """Halve the larger side until there are no more outputs than that."""
+    while outputs[0] * outputs[1] > max(1, most) and max(outputs) > 1:
+        larger = outputs.index(max(outputs))
+        outputs[larger] = -(-outputs[larger] // 2)
+    return outputs
+
+
+def _axis(outputs: int, extent: int, stride: int, dilation: int, padding: int, sizes: tuple[int, ...]) -> Axis:
+    """An axis of so many windows; as networks have it, with what a stride leaves over, where it is padded."""
+    reach = dilation * (extent - 1) + 1
+    size = max(1, (outputs - 1) * stride + reach - 2 * padding + (stride - 1 if padding else 0))
+    fitting = sorted(each for each in sizes if each + 2 * padding >= reach)
+    size = min(fitting, key=lambda each: abs(each - size)) if fitting else size
+    return Axis(size, extent, stride, dilation, padding, padding)
+
+
+@law("values", FORWARD, common_cases())
+def test_common_layers_equal_the_definition(subject: Examiner, case: Case) -> None:
+    """Layers as networks have them, channels in fours and eights: chosen outputs are right, checksums cover all."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
+
+
+@law("gradients", BACKWARD, common_cases())
+def test_gradients_of_common_layers_equal_the_definition(subject: Examiner, case: Case) -> None:
+    """Gradients of layers as networks have them: chosen elements are right, checksums cover all."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
