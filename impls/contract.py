@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any, NamedTuple, Protocol
 
@@ -184,11 +185,12 @@ class Declarations:
 
     @classmethod
     def read(cls, namespace: object) -> Declarations:
-        """Read the attributes of a namespace; other attributes are its own affair.
+        """Read the attributes of a namespace; other attributes are its own affair, unless they look like a slip.
 
         Raises ValueError naming the attribute, its value, and what would be accepted.
         """
         found = {name: read(getattr(namespace, name)) for name, read in _READERS.items() if hasattr(namespace, name)}
+        _expect_no_slip(namespace)
         if found.get("storage") and found.setdefault("dtypes", ("float32",)) != ("float32",):
             raise ValueError(
                 f"dtypes = {found['dtypes']!r} with storage = {found['storage']!r}: "
@@ -201,6 +203,20 @@ class Declarations:
         plain = Declarations()
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("name", "version")}
         return {name: _told(value) for name, value in values.items() if value != getattr(plain, name)}
+
+
+def _expect_no_slip(namespace: object) -> None:
+    """Refuse, by ValueError, a name such as limit whose value would make sense as limits: it would go unheeded."""
+    for name, value in getattr(namespace, "__dict__", {}).items():
+        near = [] if name in _READERS else get_close_matches(name, _READERS, n=1, cutoff=0.9)
+        if near:
+            try:
+                _READERS[near[0]](value)
+            except ValueError:
+                continue
+            raise ValueError(
+                f"{name} = {value!r}: did you mean {near[0]}? Any other name than {name} is your own affair"
+            )
 
 
 def _told(value: object) -> str:

@@ -83,6 +83,8 @@ def test_winograd_is_read_as_tile_filter_and_points():
         ("limits", {"G": [True]}, r"limits\['G'\] = \[True\]: accepted is a list of integers from 1 to 256$"),
         ("limits", {"S": [0]}, "limits\\['S'\\] = \\[0\\]: accepted is a list of integers from 1 to 256"),
         ("limits", {"P": []}, "integers from 0 to 256"),
+        ("limit", {"F": [3]}, r"limit = {'F': \[3\]}: did you mean limits\?"),
+        ("option", ["ceil_mode"], "did you mean options"),
         ("limits", {"F": [1000]}, "integers from 1 to 64"),
         ("limits", {"N": [0]}, "an empty batch shows nothing"),
         ("options", "ceil_mode", "options = 'ceil_mode': accepted is a list with some of asymmetric_padding"),
