@@ -1,9 +1,11 @@
-"""How a call is measured: CPU time of each round, page faults, peak memory, and events where a GPU computes."""
+"""How a call is measured: CPU and wall time, page faults, peak memory, and events where a GPU computes."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
+import os
 import re
 import resource
 import statistics
@@ -18,18 +20,20 @@ from typing import Any
 
 Call = Callable[[], Any]
 
-SECONDS = 0.1  # of CPU time for the rounds of one case
+SECONDS = 0.1  # for the rounds of one case, as `lasting` counts them
 ROUNDS = 5, 100  # at least and at most
 LONG = 0.1  # seconds; a call that takes longer is not traced, which would make a loop in Python five times slower, and
 # needs no further one to be warm
+NEAR = 3  # times: so much longer than a limit a call may take once, and is called again: it may have had to wait
 COARSE = 2**20  # bytes; the kernel counts resident pages in batches, so that a smaller growth says nothing
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+QUEUE = Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True)
 class First:
-    """What the first call of a shape told: its result, CPU seconds, memory in bytes, how found, and where it ran."""
+    """What the first call of a shape told: its result, how long it lasted, memory in bytes, how found, where it ran."""
 
     result: Any
     seconds: float
@@ -53,7 +57,7 @@ def first(call: Call, expected: float = 0.0) -> First:
     before = _forget_peak()
     tracing = expected < LONG or not before
     with _tracing() if tracing else contextlib.nullcontext(lambda: 0) as traced:
-        taken, result = seconds(lambda: _in_a_thread_of_its_own(call))
+        taken, result = _in_a_thread_of_its_own(lambda: lasting(call))
         peak = traced()
     grown = _resident("VmHWM") - before if before else 0
     if cuda is not None and (used := cuda.max_memory_allocated() - held) > 0:
@@ -146,18 +150,58 @@ def seconds(call: Call, *, events: bool = False) -> tuple[float, Any]:
     return time.process_time() - start, result
 
 
+def lasting(call: Call, *, events: bool = False) -> tuple[float, Any]:
+    """Time one call as limits and budgets count it: `seconds`, or wall time where that is more; and its result.
+
+    What sleeps, waits for a disk or computes in another process spends the user's time, and hardly any CPU time here.
+    Waiting for a core that others use does not count: a busy machine makes no call longer.
+    """
+    queued, start = _queued(), time.perf_counter()
+    taken, result = seconds(call, events=events)
+    return max(taken, time.perf_counter() - start - (_queued() - queued)), result
+
+
+def _queued() -> float:
+    """Seconds that this thread has waited for a core, so far; 0 where the system does not tell."""
+    try:
+        file = os.open(QUEUE, os.O_RDONLY)  # without a buffer, which would be traced
+    except OSError:
+        return 0.0
+    try:
+        return int(os.read(file, 100).split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    finally:
+        os.close(file)
+
+
+def settled(call: Call, limit: float, *, events: bool = False) -> float:
+    """Say how long a call lasts: the less of two, where the first is beyond the limit by no more than NEAR times."""
+    once, _ = lasting(call, events=events)
+    return min(once, lasting(call, events=events)[0]) if limit < once < NEAR * limit else once
+
+
 def rounds_for(expected: float, budget: float = SECONDS) -> int:
     """Count the rounds that fit the budget, within the limits."""
     least, most = ROUNDS
     return max(least, min(most, int(budget / max(expected, 1e-9))))
 
 
+class Overdue(Exception):  # noqa: N818 - a slow call is no error
+    """The rounds of a case lasted far longer than was to be expected."""
+
+
 @dataclass
 class Rounds:
-    """The rounds of one case, for `benchmark.pedantic`: what is measured beside the wall time that it takes itself."""
+    """The rounds of one case, for `benchmark.pedantic`: what is measured beside the wall time that it takes itself.
+
+    `most` is the wall time that they may last together; the one that exceeds it is the last.
+    """
 
     call: Call
     events: bool = False
+    most: float = math.inf
+    spent: float = 0.0
     cpu: list[float] = field(default_factory=list)
     minor: list[int] = field(default_factory=list)
     major: list[int] = field(default_factory=list)
@@ -167,6 +211,7 @@ class Rounds:
         """Drop the result before, so that freeing it is not timed, and count page faults from here."""
         self.result = None
         self._before = resource.getrusage(resource.RUSAGE_SELF)
+        self._start = time.perf_counter()
 
     def target(self) -> None:
         """Run the call once."""
@@ -174,17 +219,21 @@ class Rounds:
         self.cpu.append(round(taken, 9))
 
     def teardown(self) -> None:
-        """Count the page faults of the round."""
+        """Count the page faults of the round, and its wall time. Raises Overdue where that is more than there was."""
+        self.spent += time.perf_counter() - self._start
         after = resource.getrusage(resource.RUSAGE_SELF)
         self.minor.append(after.ru_minflt - self._before.ru_minflt)
         self.major.append(after.ru_majflt - self._before.ru_majflt)
+        if self.spent > self.most:
+            raise Overdue(f"{len(self.cpu)} rounds lasted {self.spent:.2g} s")
 
-    def run(self, benchmark: Any, rounds: int) -> None:
-        """Run so many rounds under pytest-benchmark."""
+    def run(self, benchmark: Any, rounds: int) -> Any:
+        """Run so many rounds under pytest-benchmark, and return the result of the last. Raises Overdue."""
         benchmark.pedantic(self.target, setup=self.setup, teardown=self.teardown, rounds=rounds)
         if not self.minor:  # --benchmark-disable: one call, and no teardown
             self.teardown()
-        self.result = None
+        result, self.result = self.result, None
+        return result
 
     def facts(self) -> dict[str, Any]:
         """Give the entries of the saved file."""

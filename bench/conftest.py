@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--too-slow", type=float, default=TOO_SLOW, metavar="SECONDS",
-        help="what is estimated to take longer for one call is not timed (default: %(default)s)",
+        help="what is estimated to take longer for one call, in CPU or wall time, is not timed (default: %(default)s)",
     )  # fmt: skip
 
 

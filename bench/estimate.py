@@ -13,10 +13,13 @@ from oracles.geometry import Axis, Geometry
 OUTPUTS = 300  # of the first part; a loop computes as many in a millisecond or two
 ENOUGH = 0.03  # seconds that a larger part may take, where a smaller one leaves open whether the case is too slow
 AGAIN = 0.5  # seconds; a part that takes less is run twice, as a first call may have to wait for its memory
+FLAT = 1.5  # times the time, for twice the work or more: what takes less has a cost of each call to be seen through
+STEP = 4.0  # times the work that is tried next then,
+PATIENCE = 4  # for so many times the limit, of all parts together
 
 
 def estimate(subject: Subject, case: Case, limit: float) -> float:
-    """Estimate the CPU seconds of one call by the multiply-adds of a part, and of larger ones unless it is short.
+    """Estimate the seconds that one call lasts by the multiply-adds of a part, and of larger ones unless it is short.
 
     From two parts a line is drawn, so that what every call costs is not counted many times; no single part, which may
     have had to wait, makes a case too slow. Raises what the implementation raises.
@@ -24,11 +27,15 @@ def estimate(subject: Subject, case: Case, limit: float) -> float:
     whole = case.geometry.macs
     share, parts = min(1.0, OUTPUTS / max(1, math.prod(case.geometry.y_shape))), 1
     part, taken = _timed(subject, case, share)
-    expected = taken * whole / max(1, part)
+    expected, spent, flat = taken * whole / max(1, part), taken, False
     short = min(limit / 4, clock.LONG)  # what is longer is not warmed up, and should be known to be
-    while expected > short and share < 1 and taken < (AGAIN if parts == 1 else ENOUGH / 2):
-        share, parts = min(1.0, share * max(2.0, ENOUGH / taken)), parts + 1
+    while expected > short and share < 1:
+        unclear = flat and expected > limit and spent < PATIENCE * limit
+        if not unclear and taken >= (max(AGAIN, limit) if parts == 1 else ENOUGH / 2):
+            break
+        share, parts = min(1.0, share * max(STEP if flat else 2.0, ENOUGH / taken)), parts + 1
         larger, longer = _timed(subject, case, share)
+        flat, spent = longer < FLAT * taken, spent + longer
         growth = max(0.0, longer - taken) / max(1, larger - part)
         expected = longer * whole / max(1, larger)
         if growth:
@@ -41,8 +48,8 @@ def _timed(subject: Subject, case: Case, share: float) -> tuple[int, float]:
     """Time a part of a case once it is warm: its multiply-adds, and the less of two times."""
     small = smaller(case, share)
     call = gate.prepared(subject, small)
-    once, _ = clock.seconds(call)
-    again, _ = clock.seconds(call) if once < AGAIN else (once, None)
+    once, _ = clock.lasting(call)
+    again, _ = clock.lasting(call) if once < AGAIN else (once, None)
     return small.geometry.macs, min(once, again)
 
 

@@ -1,8 +1,11 @@
-"""Nothing is timed before its verdict agrees: one call of each implementation on the very case, judged."""
+"""Nothing is timed before its verdict agrees, on the very case and on other data of its shape; and it must stay so.
+
+What answers from a cache by shape or by address, or rightly no longer after some calls, is found to be wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,8 +19,11 @@ from oracles import sampled, tapwise
 from oracles.case import CONVOLUTIONS, POOLING, Case
 from oracles.data import arrays
 from oracles.rounding import Arithmetic
+from oracles.verdict import Verdict
 
 PLACES = 60  # of each output, corners, borders and tile edges among them; the checksum looks at all
+FEW = 8  # of them, on other data
+WRONG = "wrong, not timed"
 
 Data = dict[str, np.ndarray | None]
 
@@ -26,8 +32,8 @@ Data = dict[str, np.ndarray | None]
 class Judged:
     """What the gate found. `reason` is "" where the case may be timed, and otherwise what the saved file gives.
 
-    checked: the outputs compared; ratio: the worst error in units of its bound, None where all was exact; seconds: of
-    CPU time, for the call that was judged.
+    checked: the outputs compared; ratio: the worst error in units of its bound, None where all was exact; seconds: how
+    long the call lasted that was judged; prints: fingerprints of the results on the case's data, and on others.
     """
 
     reason: str = ""
@@ -39,6 +45,7 @@ class Judged:
     method: str = ""
     device: str = "cpu"
     result_bytes: int = 0
+    prints: tuple[bytes, bytes] = (b"", b"")
 
     @property
     def passes(self) -> bool:
@@ -66,39 +73,108 @@ class Gate:
 
 
 def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
-    """Call the implementation once, watching its memory, and hold the results against the definition."""
+    """Call the implementation, watching its memory, and hold the results against the definition.
+
+    Then call it on other data of the same shape, where checksums and few places suffice: what was kept is wrong.
+    """
     try:
         if reason := declined(subject, case):
             return Judged(f"unsupported: {reason}")
         first = clock.first(prepared(subject, case), expected)
     except (Exception, SystemExit) as error:  # an implementation may call exit()
         return raised(error)
-    arithmetic = Arithmetic(subject.declared.accuracy, subject.declared.accumulator)
-    verdict = sampled.verdict(case, inputs(case), first.result, count=PLACES, arithmetic=arithmetic)
+    verdict = held(subject, case, first.result)
     if not verdict.agrees:
-        return Judged("wrong, not timed", verdict.message)
+        return Judged(WRONG, verdict.message)
     results = first.result if isinstance(first.result, (tuple, list)) else (first.result,)
     size = sum(result.nbytes for result in results)
     ratio = verdict.ratio or None
-    return Judged("", "", verdict.elements, ratio, first.seconds, first.peak, first.method, first.device, size)
+    before = fingerprint(first.result)  # now: the next call may have the same memory to write to
+    try:
+        second = prepared(subject, other(case))()
+    except (Exception, SystemExit) as error:
+        return raised(error)
+    on_others = held(subject, other(case), second, FEW)
+    if not on_others.agrees:
+        return Judged(f"{WRONG}: on other data of the same shape", on_others.message)
+    return Judged(
+        "", "", verdict.elements, ratio, first.seconds, first.peak, first.method, first.device, size,
+        (before, fingerprint(second)),
+    )  # fmt: skip
+
+
+def held(subject: Subject, case: Case, result: Any, count: int = PLACES) -> Verdict:
+    """Hold a result against the definition at so many places of each output, and against checksums over all."""
+    arithmetic = Arithmetic(subject.declared.accuracy, subject.declared.accumulator)
+    return sampled.verdict(case, inputs(case), result, count=count, arithmetic=arithmetic)
+
+
+def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any) -> Judged:
+    """Judge the last result of the rounds, and one more, made after the call's arrays have been overwritten in place.
+
+    The same bytes as before are right. Others may be: an engine may add up in another order, where its memory lies
+    otherwise, or of itself (deterministic = False). So they are judged anew. Raises what the implementation raises.
+    """
+    if fingerprint(result) != found.prints[0] and not (verdict := held(subject, case, result)).agrees:
+        return Judged(f"{WRONG}: the result changed while it was timed", verdict.message)
+    call.overwrite(inputs(other(case)))
+    result = call()
+    if fingerprint(result) != found.prints[1] and not (verdict := held(subject, other(case), result, FEW)).agrees:
+        return Judged(f"{WRONG}: once its arrays were overwritten in place", verdict.message)
+    return found
+
+
+def fingerprint(result: Any) -> bytes:
+    """Digest the shapes, types and bytes of what an operation returned."""
+    digest = hashlib.blake2b(digest_size=16)
+    for each in result if isinstance(result, (tuple, list)) else (result,):
+        array = np.asarray(each)
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
+
+
+def other(case: Case) -> Case:
+    """Give the same case with other data."""
+    return replace(case, seed=case.seed + 1)
 
 
 def raised(error: BaseException) -> Judged:
-    """Record an exception where a result is due."""
+    """Record an exception where a result is due: its first line is the reason, the others are detail."""
+    first, *others = str(error).strip().splitlines() or [""]
     place = places.noted(error)
-    return Judged(f"raised: {type(error).__name__}: {error}", f"at {place}" if place else "")
+    return Judged(f"raised: {type(error).__name__}: {first}", "\n".join([*others, *([f"at {place}"] if place else [])]))
 
 
-def prepared(subject: Subject, case: Case) -> Callable[[], Any]:
-    """Make the call, its arrays the implementation's own, so that it can spoil them for nobody else."""
+@dataclass
+class Call:
+    """One call, its arrays the implementation's own, so that it can spoil them for nobody else."""
+
+    subject: Subject
+    operation: str
+    operands: list[Any]
+    parameters: dict[str, Any]
+
+    def __call__(self) -> Any:
+        """Return what the operation returns."""
+        return self.subject.call(self.operation, *self.operands, **self.parameters)
+
+    def overwrite(self, data: Data) -> None:
+        """Write other data of the same shapes into its arrays."""
+        for mine, new in zip(self.operands, data.values(), strict=False):  # a gradient's image has but a shape
+            if new is not None:
+                np.copyto(mine, new)
+
+
+def prepared(subject: Subject, case: Case) -> Call:
+    """Make the call."""
     operands: list[Any] = [None if array is None else array.copy() for array in inputs(case).values()]
     if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
         operands.append(case.geometry.x_shape)
-    parameters = case.parameters(options(subject, case.operation))
-    return lambda: subject.call(case.operation, *operands, **parameters)
+    return Call(subject, case.operation, operands, case.parameters(options(subject, case.operation)))
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=8)
 def inputs(case: Case) -> Data:
     """Draw the arrays of the call in the contract's order, by name; b is None where the case has no bias."""
     found: Data = dict(arrays(case))

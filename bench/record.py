@@ -47,7 +47,8 @@ class Record:
             self.seen[entry.layer, entry.operation] = None
 
     def refused(self, entry: Entry, reason: str, detail: str) -> None:
-        """Keep what was not timed, and why."""
+        """Keep what was not timed, and why: a reason is one line, whoever gave it."""
+        reason = " ".join(reason.split())
         self.seen[entry.layer, entry.operation] = None
         self.not_timed.append({**entry.told(), "reason": reason, "detail": detail})
 

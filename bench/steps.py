@@ -7,10 +7,14 @@ C   convolution at stride S alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from bench import gate
+from bench.gate import Judged
 from bench.layers import RECIPE, SEED
 from impls.subject import Subject
 from oracles.case import CONVOLUTIONS, Case
@@ -41,22 +45,49 @@ def convolution(C: int, K: int, W: int, F: int, S: int, P: int | None = None) ->
     return Case("conv2d", "float32", Geometry(1, C, axis, axis, K), RECIPE, SEED, bias=True)
 
 
-def chained(subject: Subject, cases: Sequence[Case]) -> Callable[[], Any]:
-    """Make one call of several forward operations: the first on its case's image, each other on the result before."""
-    images, stages = [], []
-    for case in cases:
-        x, *others = (None if array is None else array.copy() for array in gate.inputs(case).values())
-        images.append(x)
-        stages.append((case.operation, others, case.parameters(gate.options(subject, case.operation))))
+@dataclass
+class Chain:
+    """One call of several forward operations: the first on an image, each other on the result before."""
 
-    def call() -> Any:
-        found: Any = images[0]
-        for operation, others, parameters in stages:
-            result = subject.call(operation, found, *others, **parameters)
+    subject: Subject
+    image: np.ndarray
+    stages: list[tuple[str, list[Any], dict[str, Any]]]
+
+    def __call__(self) -> Any:
+        """Return the last one's result."""
+        found: Any = self.image
+        for operation, others, parameters in self.stages:
+            result = self.subject.call(operation, found, *others, **parameters)
             found = result[0] if operation == "max_pool2d" else result
         return found
 
-    return call
+
+def chained(subject: Subject, cases: Sequence[Case]) -> Chain:
+    """Make one call of several operations, on the first one's image."""
+    operands = [[None if a is None else a.copy() for a in gate.inputs(case).values()] for case in cases]
+    image = operands[0][0]
+    assert image is not None
+    named = [(case.operation, case.parameters(gate.options(subject, case.operation))) for case in cases]
+    return Chain(subject, image, [(name, each[1:], p) for (name, p), each in zip(named, operands, strict=True)])
+
+
+def after(cases: Sequence[Case], call: Chain, before: bytes, result: Any) -> Judged:
+    """Judge the last result of the rounds by the fingerprint before, and one more, on another image in its place.
+
+    Where the bytes are others, each operation is judged anew, alone: its own data have bounds.
+    """
+    now = gate.fingerprint(result)  # the next call may have the same memory to write to
+    if now != before:
+        for case in cases:
+            found = gate.judge(call.subject, case)
+            if not found.passes:
+                return Judged(f"{gate.WRONG}: the result changed while it was timed", f"{found.reason}\n{found.detail}")
+    image = gate.inputs(gate.other(cases[0]))["x"]
+    assert image is not None
+    np.copyto(call.image, image)
+    if gate.fingerprint(call()) == now:
+        return Judged(f"{gate.WRONG}: its image was overwritten in place, and the result is the same")
+    return Judged()
 
 
 def parameters(cases: Sequence[Case]) -> int:

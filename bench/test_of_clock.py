@@ -30,6 +30,45 @@ def test_cpu_time_is_that_of_work_and_not_of_waiting():
     assert waited < 0.02
 
 
+def test_a_call_lasts_its_cpu_time_or_its_wall_time_whichever_is_more():
+    assert 0.05 <= clock.lasting(lambda: time.sleep(0.05))[0] < 0.1
+    assert 0.02 <= clock.lasting(lambda: busy(0.02))[0] < 0.04
+    assert clock.lasting(lambda: 42)[1] == 42
+
+
+def test_waiting_for_a_core_is_not_counted(monkeypatch, tmp_path):
+    queue = tmp_path / "schedstat"
+    queue.write_text("5 1000000000 2\n")
+    monkeypatch.setattr(clock, "QUEUE", queue)
+
+    def call():
+        time.sleep(0.06)
+        queue.write_text("5 1040000000 2\n")  # 40 milliseconds of them in the queue
+
+    assert 0.02 <= clock.lasting(call)[0] < 0.05
+    for text in ("", "nothing"):
+        queue.write_text(text)
+        assert clock.lasting(lambda: time.sleep(0.01))[0] >= 0.01
+    monkeypatch.setattr(clock, "QUEUE", tmp_path / "absent")
+    assert clock.lasting(lambda: time.sleep(0.01))[0] >= 0.01
+
+
+@pytest.mark.parametrize(
+    ("lasts", "calls", "settled"), [([1, 9], 1, 1), ([3, 1], 2, 1), ([5, 4], 2, 4), ([4, 5], 2, 4), ([7, 1], 1, 7)]
+)
+def test_a_first_call_that_is_too_long_by_a_little_gets_a_second(monkeypatch, lasts, calls, settled):
+    made = []
+    monkeypatch.setattr(clock, "lasting", lambda call, events: (lasts[call()], None))
+    assert clock.settled(lambda: made.append(1) or len(made) - 1, 2) == settled
+    assert len(made) == calls
+
+
+def test_rounds_that_last_too_long_end():
+    benchmark = fakes.Benchmark()
+    with pytest.raises(clock.Overdue, match=r"3 rounds lasted 0\.0\d+ s"):
+        clock.Rounds(lambda: time.sleep(0.02), most=0.05).run(benchmark, 100)
+
+
 def test_the_result_comes_with_the_time():
     assert clock.seconds(lambda: 42)[1] == 42
 
@@ -119,7 +158,7 @@ def test_rounds_keep_cpu_times_and_page_faults():
         return fresh
 
     rounds = clock.Rounds(call)
-    rounds.run(benchmark, 7)
+    assert rounds.run(benchmark, 7).nbytes == 32 * MB
     facts = rounds.facts()
     assert len(calls) == len(facts["cpu_seconds"]) == len(benchmark.data) == 7
     assert all(0 < cpu < 1 for cpu in facts["cpu_seconds"])

@@ -22,11 +22,11 @@ def priced(monkeypatch):
         asked = []
         monkeypatch.setattr(gate, "prepared", lambda subject, case: case)
 
-        def seconds(case):
+        def lasting(case):
             asked.append(case)
             return cost(case.geometry), None
 
-        monkeypatch.setattr(clock, "seconds", seconds)
+        monkeypatch.setattr(clock, "lasting", lasting)
         return asked
 
     return given
@@ -63,6 +63,21 @@ def test_a_constant_cost_is_no_more_than_itself(priced):
     case = layers.BY_NAME["vgg16-conv1_2"].case("conv2d")
     priced(lambda g: 0.01)
     assert estimate.estimate(CORRECT, case, LIMIT) < LIMIT / 4
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 1.0])
+def test_a_constant_cost_that_is_high_is_seen_through(priced, seconds):
+    """What starts a process, or asks another one, takes the same whatever the work."""
+    priced(lambda g: seconds)
+    assert estimate.estimate(CORRECT, layers.BY_NAME["alexnet-conv1"].case("conv2d"), LIMIT) <= LIMIT
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3.0, 1000.0])
+def test_looking_for_a_constant_cost_has_an_end(priced, seconds):
+    asked = priced(lambda g: seconds + 1e-8 * g.macs)
+    assert estimate.estimate(CORRECT, layers.BY_NAME["vgg16-conv1_2"].case("conv2d"), LIMIT) > LIMIT
+    cost = sum(seconds + 1e-8 * part.geometry.macs for part in asked)
+    assert cost <= max(3 * estimate.PATIENCE * LIMIT, 1.01 * seconds)
 
 
 def test_a_part_that_had_to_wait_does_not_make_a_case_too_slow(priced):

@@ -120,9 +120,97 @@ def test_a_verdict_is_reached_once():
     found = gate.Gate()
     once = subject(conv2d=conv2d)
     assert found.judged(once, CONV) is found.judged(once, CONV)
-    assert len(calls) == 1
-    found.judged(once, replace(CONV, seed=2))
-    assert len(calls) == 2
+    assert len(calls) == 2  # on the case's data, and on others
+    found.judged(once, replace(CONV, seed=7))
+    assert len(calls) == 4
+
+
+def keeping(key):
+    """Make a convolution that keeps each result under a key of its image, and never computes it again."""
+    kept = {}
+
+    def conv2d(x, w, b, **parameters):
+        if key(x) not in kept:
+            kept[key(x)] = x, im2col.conv2d(x, w, b, **parameters)  # and x is kept, lest another gets its place
+        return kept[key(x)][1].copy()
+
+    return subject(conv2d=conv2d)
+
+
+def test_what_answers_from_a_cache_by_shape_is_wrong():
+    found = gate.judge(keeping(lambda x: x.shape), CONV)
+    assert found.reason == "wrong, not timed: on other data of the same shape"
+    assert found.fault
+    assert "differ" in found.detail
+
+
+def judged_after(implementation, spoil=lambda result: result):
+    """Judge an implementation, and then a last result that is as it was or spoilt."""
+    found = gate.judge(implementation, CONV)
+    assert found.passes
+    call = gate.prepared(implementation, CONV)
+    return gate.after(implementation, CONV, found, call, spoil(call()))
+
+
+def test_what_is_right_before_the_rounds_and_after_them_passes():
+    assert judged_after(CORRECT).passes
+
+
+@pytest.mark.parametrize("key", [id, lambda x: x.ctypes.data, lambda x: (x.shape, x.__array_interface__["data"][0])])
+def test_what_answers_from_a_cache_by_address_is_wrong(key):
+    found = judged_after(keeping(key))
+    assert found.reason == "wrong, not timed: once its arrays were overwritten in place"
+    assert found.fault
+
+
+@pytest.mark.parametrize("spoil", [np.zeros_like, lambda y: y.astype(np.float64), lambda y: y[:1], lambda y: None])
+def test_a_last_result_that_is_wrong_is_found(spoil):
+    found = judged_after(CORRECT, spoil)
+    assert found.reason == "wrong, not timed: the result changed while it was timed"
+    assert found.detail
+
+
+def test_a_last_result_of_other_bytes_that_is_right_passes():
+    """Sums may be added up in another order where memory lies otherwise; the definition judges, and not the bytes."""
+    assert judged_after(CORRECT, lambda y: np.nextafter(y, 1, dtype=y.dtype)).passes
+
+
+@pytest.mark.parametrize("operation", ["conv2d_backward", "max_pool2d", "max_pool2d_backward", "l2_pool2d"])
+def test_arrays_are_overwritten_in_every_operation(operation):
+    case = replace(CONV if operation.startswith("conv2d") else POOL, operation=operation, bias=False)
+    call, found = gate.prepared(CORRECT, case), gate.judge(CORRECT, case)
+    assert gate.after(CORRECT, case, found, call, call()).passes
+    for mine, new in zip(call.operands, gate.inputs(gate.other(case)).values(), strict=False):
+        np.testing.assert_array_equal(mine, new)
+
+
+def test_fingerprints_are_of_values_shapes_and_types():
+    y = np.arange(6.0)
+    assert gate.fingerprint(y) == gate.fingerprint(y.copy()) == gate.fingerprint(np.repeat(y, 2)[::2])
+    others = [y[::-1], y.reshape(2, 3), y.astype(np.float32), (y, y), np.zeros(0), np.array(1.0), None]
+    assert len({gate.fingerprint(each) for each in [y, *others]}) == 8
+
+
+@pytest.mark.parametrize("message", ["no kernel\nfor 3x3\nor 5x5", "\n\nno kernel\r\nfor 3x3\nor 5x5\n"])
+def test_a_reason_is_one_line_and_the_rest_is_detail(message):
+    def conv2d(x, w, b, **parameters):
+        raise RuntimeError(message)
+
+    found = gate.judge(subject(conv2d=conv2d), CONV)
+    assert found.reason == "raised: RuntimeError: no kernel"
+    assert found.detail.startswith("for 3x3\nor 5x5\nat ")
+
+
+def test_what_raises_on_other_data_alone_does_not_pass():
+    given = []
+
+    def conv2d(x, w, b, **parameters):
+        given.append(x[0, 0, 0, 0])
+        if given[0] != x[0, 0, 0, 0]:
+            raise ZeroDivisionError("not this one")
+        return im2col.conv2d(x, w, b, **parameters)
+
+    assert gate.judge(subject(conv2d=conv2d), CONV).reason == "raised: ZeroDivisionError: not this one"
 
 
 def test_switches_are_those_of_the_definition():

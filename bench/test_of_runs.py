@@ -27,7 +27,16 @@ FILES = {
     "    end = time.process_time() + 1e-4 * y.size\n"
     "    while time.process_time() < end: pass\n"
     "    return y\n",
-    "raises.py": "def conv2d(x, w, b, **p): raise RuntimeError('no kernel')\n",
+    "raises.py": "def conv2d(x, w, b, **p): raise RuntimeError('no kernel\\nfor this')\n",
+    "waits.py": "import time\nfrom impls import im2col\n"
+    "def conv2d(x, w, b, **p):\n"
+    "    time.sleep(0.25)\n"
+    "    return im2col.conv2d(x, w, b, **p)\n",
+    "later.py": "from impls import im2col\ncalls = {}\n"
+    "def conv2d(x, w, b, **p):\n"
+    "    shapes = x.shape, w.shape\n"
+    "    calls[shapes] = calls.get(shapes, 0) + 1\n"
+    "    return im2col.conv2d(x, w, b, **p) * (calls[shapes] < 9)\n",
 }
 
 ENTRY = {
@@ -130,7 +139,7 @@ def saved(directory: Path, name: str) -> dict:
 def test_a_run_saves_what_was_timed_and_what_was_not(here):
     said = run(
         here, BENCH, "--layers=cifar10-*,sweep-S-8,roofline", "--too-slow=0.2", "--benchmark-save=mine",
-        "--impl=im2col", "--impl=flipped.py", "--impl=sleepy.py", "--impl=raises.py", status=1,
+        *(f"--impl={each}" for each in ("im2col", *FILES)), status=1,
     )  # fmt: skip
     found = saved(here, "mine")
     timed = {
@@ -160,6 +169,8 @@ def test_a_run_saves_what_was_timed_and_what_was_not(here):
     assert reasons["sweep-S-8", "conv2d", "flipped.py"] == "wrong, not timed"
     assert reasons["cifar10-conv", "conv2d", "raises.py"] == "raised: RuntimeError: no kernel"
     assert reasons["cifar10-conv", "conv2d", "sleepy.py"].startswith("too slow, estimated 1.")
+    assert reasons["cifar10-conv", "conv2d", "waits.py"].startswith("too slow, estimated 0.")
+    assert reasons["cifar10-conv", "conv2d", "later.py"] == "wrong, not timed: the result changed while it was timed"
     assert reasons["cifar10-conv", "conv2d_backward", "sleepy.py"] == "unsupported: offers no conv2d_backward"
     assert "sampled elements of y differ" in said
     assert "x: times of im2col, less is faster" in said

@@ -77,6 +77,57 @@ def test_a_chain_is_one_operation_after_the_other():
     np.testing.assert_array_equal(steps.chained(CORRECT, (first, second))(), expected)
 
 
+STEP = steps.step("A", C=3, K=4, W=12, F=3, S=2)
+
+
+def judged_after(implementation, spoil=lambda result: result):
+    """Judge a step after its rounds, the last result as it was or spoilt."""
+    call = steps.chained(implementation, STEP)
+    before = gate.fingerprint(call())
+    return steps.after(STEP, call, before, spoil(call()))
+
+
+def test_a_step_that_is_right_after_the_rounds_passes():
+    assert judged_after(CORRECT).passes
+    assert judged_after(CORRECT, lambda y: np.nextafter(y, 1, dtype=y.dtype)).passes  # each operation is judged anew
+
+
+def test_a_step_may_write_each_result_to_the_same_memory():
+    kept = {}
+
+    def max_pool2d(x, **parameters):
+        y, switches = im2col.max_pool2d(x, **parameters)
+        kept.setdefault(y.shape, np.empty_like(y))[...] = y
+        return kept[y.shape], switches
+
+    assert judged_after(subject(conv2d=im2col.conv2d, max_pool2d=max_pool2d)).passes
+
+
+def test_a_step_whose_result_changes_while_it_is_timed_is_wrong():
+    calls = []
+
+    def conv2d(x, w, b, **parameters):
+        calls.append(1)
+        return im2col.conv2d(x, w, b, **parameters) * (1 if len(calls) < 2 else 0)
+
+    found = judged_after(subject(conv2d=conv2d, max_pool2d=im2col.max_pool2d))
+    assert found.reason == "wrong, not timed: the result changed while it was timed"
+    assert found.fault
+    assert "wrong, not timed\n" in found.detail
+
+
+def test_a_step_that_answers_from_a_cache_is_wrong():
+    kept = {}
+
+    def conv2d(x, w, b, **parameters):
+        if x.ctypes.data not in kept:
+            kept[x.ctypes.data] = x, im2col.conv2d(x, w, b, **parameters)
+        return kept[x.ctypes.data][1]
+
+    found = judged_after(subject(conv2d=conv2d, max_pool2d=im2col.max_pool2d))
+    assert found.reason == "wrong, not timed: its image was overwritten in place, and the result is the same"
+
+
 # translation
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -134,7 +136,7 @@ def test_what_is_too_slow_is_estimated_and_never_run():
             pass
         return y
 
-    keeper = Timekeeper(too_slow=2.0)
+    keeper = Timekeeper(too_slow=1.0)
     reason, row = refused(keeper, subject(conv2d=conv2d), BY_NAME["alexnet-conv1"])
     assert not reason.fault
     assert row["reason"].startswith("too slow, estimated ")
@@ -155,6 +157,105 @@ def test_what_turns_out_too_slow_is_recorded_with_the_time_it_took(monkeypatch):
     _, row = refused(Timekeeper(too_slow=0.02), subject(conv2d=conv2d))
     assert row["reason"] == "too slow, estimated 0.05 s"
     assert row["detail"] == "one whole call took as long"
+
+
+def sleepy(seconds, when=lambda x: True):
+    """Make a convolution that takes wall time, and hardly any CPU time."""
+
+    def conv2d(x, w, b, **parameters):
+        time.sleep(seconds if when(x) else 0)
+        return im2col.conv2d(x, w, b, **parameters)
+
+    return subject(conv2d=conv2d)
+
+
+def test_what_waits_is_too_slow_by_its_wall_time():
+    _, row = refused(Timekeeper(too_slow=0.02), sleepy(0.07))
+    assert re.fullmatch(r"too slow, estimated [\d.]+ s", row["reason"])
+
+
+def test_what_waits_on_the_whole_shape_alone_is_too_slow_by_its_wall_time():
+    _, row = refused(Timekeeper(too_slow=0.02), sleepy(0.07, when=lambda x: x.shape == SMALL.geometry.x_shape))
+    assert re.fullmatch(r"too slow, estimated [\d.]+ s", row["reason"])
+
+
+def test_the_rounds_of_what_waits_fit_the_budget_in_wall_time(keeper, stand_in):
+    keeper.layer(stand_in, sleepy(0.015), SMALL, "conv2d")
+    assert stand_in.rounds <= math.ceil(clock.SECONDS / 0.015)
+    assert sum(stand_in.extra_info["cpu_seconds"]) < sum(stand_in.data) / 2  # the figure is CPU time, as ever
+
+
+def later(spoilt, calls=8):
+    """Make a convolution that is right for so many calls on the whole shape, and then does something else."""
+    made = []
+
+    def conv2d(x, w, b, **parameters):
+        made.extend([1] * (x.shape == SMALL.geometry.x_shape))
+        y = im2col.conv2d(x, w, b, **parameters)
+        return y if len(made) <= calls else spoilt(y)
+
+    return subject(conv2d=conv2d)
+
+
+def refused_after(keeper, implementation, rounds=True):
+    benchmark = fakes.Benchmark()
+    with pytest.raises(NotTimed) as caught:
+        keeper.layer(benchmark, implementation, SMALL, "conv2d")
+    assert (benchmark.rounds > 0) == rounds
+    assert benchmark.has_error == rounds  # so that pytest-benchmark saves nothing of it
+    assert benchmark.extra_info == {}
+    assert keeper.record.times == {}
+    (row,) = keeper.record.not_timed
+    return caught.value, row
+
+
+def test_rounds_that_begin_to_wait_end(monkeypatch):
+    keeper = Timekeeper(too_slow=0.02)
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 0.001)
+    reason, row = refused_after(keeper, later(lambda y: time.sleep(0.1) or y))
+    assert not reason.fault
+    assert re.fullmatch(r"too slow, estimated 0\.\d+ s", row["reason"])
+    assert re.fullmatch(r"\d+ rounds lasted 0\.\d+ s", row["detail"])
+
+
+@pytest.mark.parametrize("spoilt", [np.zeros_like, lambda y: y + 1, lambda y: y[..., ::-1]])
+def test_a_result_that_changes_while_it_is_timed_is_wrong(keeper, spoilt):
+    reason, row = refused_after(keeper, later(spoilt))
+    assert reason.fault
+    assert row["reason"] == "wrong, not timed: the result changed while it was timed"
+    assert "of y" in row["detail"]
+
+
+def test_what_raises_while_it_is_timed_is_recorded(keeper):
+    reason, row = refused_after(keeper, later(lambda y: y.no_such_thing))
+    assert reason.fault
+    assert row["reason"] == "raised: AttributeError: 'numpy.ndarray' object has no attribute 'no_such_thing'"
+
+
+def test_what_spoils_its_arrays_is_wrong_once_it_is_called_again(keeper):
+    _, row = refused_after(keeper, subject(conv2d=fakes.greedy))
+    assert row["reason"] == "wrong, not timed: the result changed while it was timed"
+
+
+def test_what_answers_from_a_cache_is_wrong(keeper):
+    kept = {}
+
+    def conv2d(x, w, b, **parameters):
+        if (key := x.ctypes.data) not in kept:
+            kept[key] = x, im2col.conv2d(x, w, b, **parameters)  # and x is kept, lest another gets its place
+        return kept[key][1].copy()
+
+    _, row = refused_after(keeper, subject(conv2d=conv2d))
+    assert row["reason"] == "wrong, not timed: once its arrays were overwritten in place"
+
+
+def test_an_estimate_near_the_limit_is_held_against_a_whole_call(stand_in, monkeypatch):
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 1.2 * limit)
+    Timekeeper(too_slow=2.0).layer(stand_in, CORRECT, SMALL, "conv2d")
+    assert stand_in.rounds >= 5
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 1.6 * limit)
+    with pytest.raises(NotTimed, match=r"too slow, estimated 3\.2 s"):
+        Timekeeper(too_slow=2.0).layer(stand_in, CORRECT, SMALL, "conv2d")
 
 
 def test_an_implementation_is_not_held_to_what_another_one_found(keeper, stand_in):
@@ -215,6 +316,8 @@ def test_a_row_that_json_cannot_hold_is_refused():
     with pytest.raises(ValueError, match=r"stride: S is .*; a word, a number, True, False or None is accepted"):
         record.add("stride", {"S": np.int64(1)})
     record.add("stride", {"S": 1, "why": None, "holds": True, "name": "C", "share": 0.5})
+    record.refused(entry("mine.py"), "unsupported: not\n  on Fridays\n", "")
+    assert record.not_timed[0]["reason"] == "unsupported: not on Fridays"
     assert record.saved()["experiments"] == {
         "stride": [{"S": 1, "why": None, "holds": True, "name": "C", "share": 0.5}]
     }
@@ -256,6 +359,7 @@ def test_every_kind_of_refusal_has_a_word_in_the_table():
     record = Record()
     words = {
         "wrong, not timed": "WRONG",
+        "wrong, not timed: the result changed while it was timed": "WRONG",
         "too slow, estimated 12 s": "slow 12 s",
         "unsupported: offers no conv2d": "-",
         "raised: ValueError: no": "raised",
@@ -263,7 +367,7 @@ def test_every_kind_of_refusal_has_a_word_in_the_table():
     for number, reason in enumerate(words):
         record.refused(entry("mine.py", layer=str(number)), reason, "")
     lines = summary.lines(record, ["mine.py"])
-    assert [line.split(maxsplit=2)[-1] for line in lines[1:5]] == list(words.values())
+    assert [line.split(maxsplit=2)[-1] for line in lines[1:6]] == list(words.values())
 
 
 def test_layers_of_the_command_line_are_all_known_to_the_gate():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 import conftest as root
-from bench import steps, summary, timing, translation
+from bench import gate, steps, summary, timing, translation
 from bench.record import Entry
 
 EXPERIMENTS = {
@@ -65,7 +67,13 @@ def measured(benchmark, keeper, subject, table, name, cases, row):
     work = [timing.work(case) for case in cases]
     facts = {name: sum(each[name] for each in work) for name in ("macs", "flops")}
     facts["bytes"] = sum(timing.moved(case, found.result_bytes) for case, found in zip(cases, judged, strict=True))
-    keeper.rounds(benchmark, entry, steps.chained(subject, cases), expected, judged, facts)
+    call = steps.chained(subject, cases)
+    try:
+        after = partial(steps.after, cases, call, gate.fingerprint(call()))
+    except (Exception, SystemExit) as error:
+        found = gate.raised(error)
+        keeper.refuse(entry, found.reason, found.detail, fault=True)
+    keeper.rounds(benchmark, entry, call, expected, judged, facts, after)
     _, channels, height, width = cases[-1].geometry.y_shape
     keeper.record.add(table, {
         "receptive_field": steps.receptive_field(cases), **row, "implementation": subject.spec,

@@ -208,15 +208,13 @@ class Declarations:
 def _expect_no_slip(namespace: object) -> None:
     """Refuse, by ValueError, a name such as limit whose value would make sense as limits: it would go unheeded."""
     for name, value in getattr(namespace, "__dict__", {}).items():
-        near = [] if name in _READERS else get_close_matches(name, _READERS, n=1, cutoff=0.9)
-        if near:
+        near = get_close_matches(name, _READERS, n=1, cutoff=0.9)
+        if near and name not in _READERS and near[0] not in ("name", "version"):  # any text would do for these two
             try:
                 _READERS[near[0]](value)
             except ValueError:
                 continue
-            raise ValueError(
-                f"{name} = {value!r}: did you mean {near[0]}? Any other name than {name} is your own affair"
-            )
+            raise ValueError(f"{name} = {value!r}: did you mean {near[0]}? If not, call it something less like that")
 
 
 def _told(value: object) -> str:

@@ -96,7 +96,8 @@ def _drawn(options: argparse.Namespace) -> int:
             for line in unread or [str(trouble)]:
                 _say(line)
             return 1
-        page.write(out, page.render(run, rows, found, baseline, unread))
+        html, unread = page.drawn(run, rows, found, baseline, unread)
+        page.write(out, html)
         print(out)
     for line in unread:
         _say(line)

@@ -25,6 +25,7 @@ HOW = "make bench, or pytest bench/ --benchmark-save=NAME, writes one"
 
 # what an entry's extra_info holds: texts, numbers, and the raw seconds
 NEEDED = ("kind", "layer", "operation", "implementation", "cpu_seconds")
+KINDS = ("layer", "again", "sweep", "roofline", "experiment")  # how the group of an entry begins
 TEXTS = ("kind", "layer", "sweep", "operation", "implementation", "case", "device", "verdict", "peak_method")
 NUMBERS = (
     "value", "threads", "macs", "flops", "bytes", "minor_faults", "major_faults", "peak_extra_bytes", "result_bytes",
@@ -44,7 +45,8 @@ class Benchmarks:
 
     `timings` has a line for each entry: what its extra_info says (NaN or "" where it says nothing), `who` (the
     implementation, with its device where that is no CPU), `seconds` (the median), `rounds` and `outliers`. `not_timed`
-    has a line for what was refused a time, and why; `experiments` a frame for each table.
+    has a line for what was refused a time, and why; `experiments` a frame for each table; `damaged` says in lines what
+    of the file could not be read.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Benchmarks:
     machine: dict[str, Any] = field(default_factory=dict)
     commit: dict[str, Any] = field(default_factory=dict)
     date: str = ""
+    damaged: tuple[str, ...] = ()
 
     def of(self, kind: str) -> pd.DataFrame:
         """Return the timings of one kind."""
@@ -151,18 +154,25 @@ def load(file: str | os.PathLike[str]) -> Benchmarks:
         found = reprlib.repr(additions.get("schema"))
         raise BenchmarkError(f"{path}: schema {found}, and this version reads {SCHEMA}: use the version that wrote it")
     try:
-        entries = [_entry(number, each) for number, each in enumerate(content["benchmarks"]) if _is_ours(each)]
+        entries = [_entry(number, each) for number, each in enumerate(content["benchmarks"]) if _is_read(each)]
+        lost = [f"{each.get('name', '')!r:.90}" for each in content["benchmarks"] if _is_lost(each)]
         _name(entries)
         refused = [_refused(each) for each in _expect(additions.get("not_timed", []), list, "not_timed")]
         tables = _expect(additions.get("experiments", {}), dict, "experiments")
         frames = {name: _table(name, rows) for name, rows in tables.items()}
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BenchmarkError(f"{path}: {error}: save the benchmarks again, or name another file") from error
+    damaged = ()
+    if lost:
+        which = ", ".join(lost[:3]) + ", ..." * (len(lost) > 3)
+        what = f"{plural(len(lost), 'entry', 'entries')} of {len(lost) + len(entries)} without what was measured"
+        damaged = (f"{path}: {what}, and not drawn: {which}",)
     if not entries and not refused and not frames:
         raise BenchmarkError(f"{path}: holds no measurement: {HOW}")
     return Benchmarks(
         path, pd.DataFrame(entries, columns=COLUMNS), pd.DataFrame(refused, columns=REFUSED), frames,
         _facts(content.get("machine_info")), _facts(content.get("commit_info")), str(content.get("datetime") or ""),
+        damaged,
     )  # fmt: skip
 
 
@@ -201,10 +211,19 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _is_ours(entry: Any) -> bool:
+def _is_read(entry: Any) -> bool:
     """Whether an entry is a measurement of Poolproof's: a file may hold other benchmarks as well."""
     info = entry.get("extra_info") if isinstance(entry, dict) else None
     return isinstance(info, dict) and "kind" in info
+
+
+def _is_lost(entry: Any) -> bool:
+    """Whether an entry was written by Poolproof, and what was measured is gone from it."""
+    if not isinstance(entry, dict) or _is_read(entry):
+        return False
+    info, group = entry.get("extra_info"), str(entry.get("group") or "").split()
+    named = isinstance(info, dict) and any(name in info for name in NEEDED)
+    return named or str(entry.get("fullname")).startswith("bench/") or (len(group) > 1 and group[0] in KINDS)
 
 
 def _entry(number: int, entry: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
+import statistics
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +16,11 @@ from reports.section import limits, time, times
 from reports.speed import again
 from reports.stats import Floor, Ratio
 
+KINDS = ("layer", "sweep", "experiment")
 KEY = ["kind", "layer", "operation", "who"]
 CHANGED = ("slower", "faster")
 ROUGHLY = 5  # times: estimates from a smaller case were seen to be off by 3
+DRIFT = 1.1  # times: runs on one machine were seen to differ by 1.06 in the median of products and copies
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Comparison:
     floor: Floor
     machine: dict[str, Ratio] = field(default_factory=dict)  # what no implementation had a part in, before and after
     refused: list[str] = field(default_factory=list)  # timed before, and refused a time now
+    faults: int = 0  # so many of them are not slow, but wrong, raised an error or are not offered
     others: list[str] = field(default_factory=list)  # remarks on what was not compared
 
     def of(self, word: str) -> list[Change]:
@@ -50,8 +55,22 @@ class Comparison:
 
     @property
     def regressed(self) -> bool:
-        """Whether something became slower, or is wrong, refused or too slow to be timed now."""
-        return bool(self.of("slower") or self.refused)
+        """Whether something became slower, or is wrong, refused or too slow to be timed now, as far as can be said."""
+        return bool(self.faults or (self.conclusive and (self.of("slower") or self.refused)))
+
+    @property
+    def drift(self) -> float:
+        """How much longer the machine itself took: the median of products and copies, the CPU's or the GPU's."""
+        shifts: dict[str, list[float]] = {}
+        for name, each in self.machine.items():
+            shifts.setdefault(name.partition(" ")[2], []).append(each.shift)
+        medians = [statistics.median(each) for each in shifts.values()]
+        return max(medians, key=lambda each: abs(math.log(each)), default=1.0)
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether the machine stayed what it was, so that other times are due to other code."""
+        return 1 / DRIFT <= self.drift <= DRIFT
 
 
 def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
@@ -74,20 +93,29 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
         word = "level" if not stats.differs(ratio, floor) else "slower" if ratio.value > 1 else "faster"
         changes.append(Change(*key, old[key].seconds, new[key].seconds, ratio, word))
     refused, doubtful = _refused(old, after)
-    return Comparison(changes, floor, machine, refused, doubtful + _others(before, after, old, new))
+    faults = sum(": too slow" not in each for each in refused)
+    said = doubtful + _others(before, after, old, new)
+    if not machine:
+        said.append("no product or copy is in both files: whether the machine itself changed is not known")
+    return Comparison(changes, floor, machine, refused, faults, said)
 
 
 def _timed(found: Benchmarks) -> dict[tuple, object]:
-    lines = found.timings[found.timings["kind"].isin(("layer", "sweep"))].drop_duplicates(KEY)
+    lines = found.timings[found.timings["kind"].isin(KINDS)].drop_duplicates(KEY)
     return {(line.kind, line.layer, line.operation, line.who): line for line in lines.itertuples()}
 
 
 def _machine(before: Benchmarks, after: Benchmarks) -> dict[str, Ratio]:
     """How much longer matrix products and copies took: the same code, so that these are A/A pairs as well."""
     old, new = (
-        found.of("roofline").drop_duplicates("layer").set_index("layer")["cpu_seconds"] for found in (before, after)
+        {(each.layer, each.implementation): each.cpu_seconds for each in found.of("roofline").itertuples()}
+        for found in (before, after)
     )
-    return {str(name): stats.ratio_of_medians(new[name], old[name]) for name in new.index if name in old.index}
+    return {
+        layer if whose == "numpy" else f"{layer} {whose}": stats.ratio_of_medians(seconds, old[layer, whose])
+        for (layer, whose), seconds in new.items()
+        if (layer, whose) in old
+    }
 
 
 def _refused(old: dict[tuple, object], after: Benchmarks) -> tuple[list[str], list[str]]:
@@ -113,6 +141,10 @@ def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new
             said.append(f"{len(alone)} only in the {word} file")
     if other := [key for key in new if key in old and new[key].case != old[key].case]:
         said.append(f"{len(other)} not compared, being other cases under the same name: {other[0][1]} {other[0][2]}")
+    unknown = [kind for found in (before, after) for kind in found.timings["kind"]
+               if kind not in (*KINDS, "again", "roofline")]  # fmt: skip
+    if unknown:
+        said.append(f"{len(unknown)} left out, of other kinds: {', '.join(dict.fromkeys(unknown))}")
     for name in ("cpu", "blas", "numpy", "scipy", "torch", "gpu"):
         was, now = (fact(found.machine.get(name)) for found in (before, after))
         if was != now:
@@ -123,13 +155,20 @@ def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new
 def as_text(found: Comparison, every: bool = False) -> str:
     """Say what changed, line by line, and how much is noise."""
     lines = []
+    if not found.conclusive:
+        lines += [
+            f"no conclusion on times: the machine itself took {times(found.drift)} times as long, in the median of its "
+            f"matrix products and copies; beyond {times(DRIFT)}, up or down, slower code cannot be told from a slower "
+            "machine: save both files again, one soon after the other",
+            "",
+        ]
     for word in (*CHANGED, "level") if every else CHANGED:
         rows = [_row(each) for each in found.of(word)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         aligned = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
         lines += [f"{word:6}  {each}".rstrip() for each in aligned]
     lines += [f"lost    {each}" for each in found.refused]
-    if lines:
+    if lines and lines[-1]:
         lines.append("")
     counts = [f"{len(found.of(word))} {word}" for word in (*CHANGED, "level")]
     lines.append(f"{len(found.changes)} timings compared: {', '.join(counts)}" + ("" if not found.refused else
@@ -151,11 +190,13 @@ def _row(each: Change) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the comparison; returns 1 where something became slower, 2 where nothing can be said."""
+    """Print the comparison; returns 1 where something became slower or wrong, 2 where nothing can be said."""
     parser = argparse.ArgumentParser(
         prog="python -m reports compare",
         description="Compare two saved benchmark runs. Exit status: 1 if something is significantly slower in the "
-        "second one, or is refused a time that it had; 0 if nothing is; 2 if they cannot be compared.",
+        "second one, or is refused a time that it had; 0 if nothing is; 2 if they cannot be compared, or if the "
+        f"machine itself is more than {DRIFT:g} times as slow or as fast, by its matrix products and copies: what is "
+        "wrong now ends with 1 even then.",
     )
     parser.add_argument("before", type=Path, metavar="A", help="a saved file, or a folder, for its newest")
     parser.add_argument("after", type=Path, metavar="B", help="another, saved later")
@@ -167,4 +208,4 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"python -m reports compare: {error}", file=sys.stderr)
         return 2
     print(as_text(found, options.all))
-    return 1 if found.regressed else 0
+    return 1 if found.regressed else 0 if found.conclusive else 2

@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
+from oracles.case import Case
 from reports.benchmarks import Benchmarks
 from reports.section import Table, listed, size, time, times
+from reports.sentences import plural
+
+GOAL, GOAL_ELSEWHERE = (
+    0.90,
+    0.80,
+)  # of the speed of the bare matrix product: of many channels at stride 1, and elsewhere
+MANY = 64  # channels that a filter sees
+LEAST = 1e3  # bytes: the axis begins there
 
 
 def memory(found: Benchmarks) -> pd.DataFrame:
     """Return the forward convolutions by im2col (by all, where none is called so), with their `workspace`.
 
-    That is the measured peak less the results, which are part of it.
+    That is the measured peak less the results, which are part of it. `share` is the speed in units of the bare matrix
+    product's, and `goal` the share that is aimed at.
     """
     lines = found.of("layer")
     lines = lines[(lines["operation"] == "conv2d") & (lines["columns_bytes"] > 0) & (lines["peak_extra_bytes"] >= 0)]
     results = lines["result_bytes"].fillna(0)
-    lines = lines.assign(workspace=(lines["peak_extra_bytes"] - results).clip(lower=0))
+    lines = lines.assign(
+        workspace=(lines["peak_extra_bytes"] - results).clip(lower=0),
+        share=lines["gemm_seconds"] / lines["seconds"],
+        goal=[goal(case) for case in lines["case"]],
+    )
     named = lines[lines["implementation"].str.contains("im2col")]
     return named if len(named) else lines
+
+
+def goal(case: str) -> float:
+    """Return the share of the bare matrix product's speed that is aimed at in a case; NaN where that is not known."""
+    try:
+        geometry = Case.parse(case).geometry
+    except ValueError:
+        return math.nan
+    dense = geometry.C // geometry.G >= MANY and geometry.vertical.stride == geometry.horizontal.stride == 1
+    return GOAL if dense else GOAL_ELSEWHERE
 
 
 def caption(lines: pd.DataFrame) -> list[str]:
@@ -31,29 +57,59 @@ def caption(lines: pd.DataFrame) -> list[str]:
         said.append(
             f"{who} takes at most {size(most['workspace'])} beside inputs and output ({most['layer']}, where the "
             f"textbook's column matrix has {size(most['columns_bytes'])}): {times(shares.median())} times the column "
-            f"matrix in the median, from {times(shares.min())} ({least['layer']}) to {times(shares.max())}."
+            f"matrix in the median, from {times(shares.min())} ({least['layer']}) to {times(shares.max())}; more than "
+            f"the column matrix in {int((shares.round(2) > 1).sum())} of {plural(len(its), 'layer')}."
         )
-        shares = (its["gemm_seconds"] / its["seconds"]).dropna()
+        shares = its["share"].dropna()
         if len(shares):
             said.append(
                 f"Of its time, the bare matrix product is {100 * shares.median():.0f} % in the median "
                 f"({100 * shares.min():.0f} to {100 * shares.max():.0f} %)."
             )
+    said += _aimed(lines.dropna(subset=["share", "goal"]))
+    if few := int((lines["workspace"] < LEAST).sum()):
+        said.append(f"← {plural(few, 'mark')} left of the axis: less than {size(LEAST)}.")
     methods = list(dict.fromkeys(filter(None, lines["peak_method"])))
     if methods:
         said.append(f"Measured by {listed(methods)}.")
     return said
 
 
+def _aimed(lines: pd.DataFrame) -> list[str]:
+    """Say what the goal is, who meets it where, and where it is missed by most."""
+    said = []
+    for who, its in lines.groupby("who", sort=False):
+        met = its["share"] >= its["goal"]
+        if met.all():
+            said.append(f"{who} meets it in all of {plural(len(met), 'layer')}")
+            continue
+        worst = its.loc[(its["share"] / its["goal"]).idxmin()]
+        said.append(
+            f"{who} meets it in {int(met.sum())} of {plural(len(met), 'layer')} and misses it in {int((~met).sum())}, "
+            f"by most in {worst['layer']} ({_down(worst['share'])} for {worst['goal']:.2f})"
+        )
+    aim = (
+        f"The goal is {GOAL:.2f} of the bare matrix product's speed in layers of {MANY} channels and more at stride 1, "
+        f"and {GOAL_ELSEWHERE:.2f} elsewhere"
+    )
+    return [f"{aim}: {'; '.join(said)}."] if said else []
+
+
+def _down(share: float) -> str:
+    """Write a share to two decimals, never rounded up to a goal that it misses."""
+    return times(math.floor(100 * share) / 100) if share >= 0.1 else times(share)
+
+
 def table(lines: pd.DataFrame) -> Table:
     """Return every layer and implementation."""
     head = ("layer", "implementation", "column matrix", "measured peak", "times the matrix", "result", "time",
-            "matrix product alone")  # fmt: skip
+            "matrix product alone", "of its speed", "goal")  # fmt: skip
     rows = []
     for line in lines.itertuples():
         rows.append([
             line.layer, line.who, size(line.columns_bytes), size(line.workspace),
             times(line.workspace / line.columns_bytes), size(line.result_bytes), time(line.seconds),
-            time(line.gemm_seconds),
+            time(line.gemm_seconds), _down(line.share) if line.share == line.share else "",
+            "" if math.isnan(line.goal) else f"{line.goal:.2f}",
         ])  # fmt: skip
     return Table(head, rows, 2)

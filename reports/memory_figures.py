@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from matplotlib.transforms import ScaledTranslation
 
 from reports import svg
+from reports.memory import LEAST
 from reports.section import size
 from reports.svg import INK, LINE, MUTED
 
 ROW = 0.21  # inches
-LEAST = 1e3  # bytes: what takes less stands at the left edge
-MATRIX = "column matrix"
+MATRIX, LESS = "column matrix", "left of the axis"
 SQUARE = {"marker": "s", "markersize": 8, "color": MUTED, "markerfacecolor": "none", "linewidth": 0}
 
 
@@ -24,7 +26,10 @@ def memory(lines: pd.DataFrame, numbers: Mapping[str, int]) -> dict[str, str]:
 
 def _drawn(lines: pd.DataFrame, numbers: Mapping[str, int], narrow: bool) -> Figure:
     layers, names = list(dict.fromkeys(lines["layer"])), list(dict.fromkeys(lines["who"]))
-    key = svg.legend_height([*names, MATRIX], narrow)
+    extra = {MATRIX: SQUARE}
+    if (lines["workspace"] < LEAST).any():
+        extra |= {LESS: svg.look(0, color=MUTED) | svg.LEFT}
+    key = svg.legend_height([*names, *extra], narrow)
     width, height = svg.NARROW if narrow else svg.WIDE, ROW * len(layers)
     label, right = svg.label_width(layers, narrow), 0.2
     total = height + 0.5 + key
@@ -43,12 +48,19 @@ def _drawn(lines: pd.DataFrame, numbers: Mapping[str, int], narrow: bool) -> Fig
         clipped = its["workspace"].clip(lower=LEAST)
         axes.plot([min(clipped.min(), columns), max(clipped.max(), columns)], [place] * 2, color=LINE, linewidth=1.5)
         axes.plot([columns], [place], **SQUARE)
-        for who, peak in zip(its["who"], clipped, strict=True):
-            axes.plot([peak], [place], **svg.look(numbers[who]), zorder=3)
+        for who, peak in zip(its["who"], its["workspace"], strict=True):
+            if peak >= LEAST:
+                axes.plot([peak], [place], **svg.look(numbers[who]), zorder=3)
+        for number, who in enumerate(its["who"][its["workspace"] < LEAST]):
+            # side by side from the edge on: how far in they stand means nothing
+            aside = ScaledTranslation((6 + 9 * number) / 72, 0, figure.dpi_scale_trans)
+            axes.plot([0], [place], **svg.look(numbers[who]) | svg.LEFT, zorder=3,
+                      transform=axes.get_yaxis_transform() + aside)  # fmt: skip
         axes.annotate(svg.middle(layer, most), (0, place), (-8, 0), axes.get_yaxis_transform(),
                       "offset points", color=INK, fontsize=7.5 if narrow else 9, ha="right", va="center")  # fmt: skip
+    axes.xaxis.set_major_locator(LogLocator(numticks=4 if narrow else 8))
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda count, _: svg.short(size(count)))
     axes.set_xlabel("bytes beside inputs and output", color=MUTED, fontsize=9)
-    svg.legend(figure, names, numbers, 0.06 / width, narrow, {MATRIX: SQUARE})
+    svg.legend(figure, names, numbers, 0.06 / width, narrow, extra)
     return figure

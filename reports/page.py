@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from reports import claims, error_figures, errors
+from reports import claims, error_figures, errors, sources
 from reports.benchmarks import HOW, Benchmarks
 from reports.errors import ratio
 from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
@@ -21,6 +21,7 @@ from reports.sections import measured
 from reports.sentences import EXPLAINED, command, counts, findings, not_offered, plural, reasons
 
 OPEN_CARDS = 8  # failures beyond these are folded
+MANY = {"agrees": "agree", "differs": "differ"}  # verdicts that are verbs, of several properties
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,28 @@ def render(
     run: Run | None, rows: list[Row], found: Benchmarks | None = None, baseline: str = "", notices: Iterable[str] = ()
 ) -> str:
     """Return the page of a run, of a benchmark file, or of both; `notices` are said on top."""
+    return drawn(run, rows, found, baseline, notices)[0]
+
+
+def drawn(
+    run: Run | None, rows: list[Row], found: Benchmarks | None = None, baseline: str = "", notices: Iterable[str] = ()
+) -> tuple[str, list[str]]:
+    """Return the page, and a line for each thing that it lacks because it cannot be read, as it says them on top."""
     verdicts = matrix(rows, run)
     seen = {row.verdict for cell in verdicts.cells for row in cell.rows}
     cards = {f"failure-{number}": row for number, row in enumerate(verdicts.failures, start=1)}
     names = [*verdicts.implementations, *(found.names if found else ())]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     speeds = measured(found, baseline or found.baseline, numbers) if found else None
-    notices = [*notices, *(speeds.unread if speeds else ())]
+    notices = [*notices, *(found.damaged if found else ()), *(speeds.unread if speeds else ())]
     try:
         notes = claims.read()
     except claims.ClaimsError as error:
         notes = []
         notices.append(str(error))
-    return _template().render(
+    worked = [line for line in verdicts.lines if line.property.startswith(claims.EXAMPLES)]
+    cited = sources.sources() if worked else {}
+    html = _template().render(
         run=run,
         matrix=verdicts,
         counts=counts(verdicts) if rows else _timed(found) if found else "no verdicts",
@@ -75,7 +85,8 @@ def render(
         errors=_errors(rows, numbers),
         measured=speeds,
         how=HOW,
-        examples=[line for line in verdicts.lines if line.property.startswith(claims.EXAMPLES)],
+        worked=worked,
+        sources={line.property: cited[line.property] for line in worked if line.property in cited},
         claims={
             name: [(each, claims.found(each, verdicts)) for each in its] for name, its in claims.groups(notes).items()
         },
@@ -89,6 +100,7 @@ def render(
         levels=LEVELS,
         open_cards=OPEN_CARDS,
     )
+    return html, notices
 
 
 def write(file: Path, page: str) -> None:
@@ -106,6 +118,11 @@ def tone(verdict: str) -> str:
     if verdict == "agrees":
         return "good"
     return "bad" if verdict and fails(verdict) else "idle"
+
+
+def told(verdicts: Counter[str]) -> str:
+    """Say how many properties have each verdict: "2 agree · 11 differ"."""
+    return " · ".join(f"{count} {MANY.get(each, each) if count > 1 else each}" for each, count in verdicts.items())
 
 
 def details(cell: Cell) -> str:
@@ -169,6 +186,6 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        tone=tone, symbol=symbol, details=details, ratio=ratio, moment=moment, command=command, plural=plural
+        tone=tone, symbol=symbol, details=details, ratio=ratio, moment=moment, command=command, plural=plural, told=told
     )  # fmt: skip
     return environment.get_template("page.html.j2")

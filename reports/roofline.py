@@ -10,6 +10,7 @@ import pandas as pd
 from oracles.case import FORWARD
 from reports.benchmarks import CPU, Benchmarks
 from reports.section import Table, listed, size, three
+from reports.sentences import plural
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,33 @@ class Roof:
         """Return the operations a second that memory and arithmetic allow."""
         return min(self.peak, intensity * self.bandwidths[0][1])
 
+    @property
+    def ridge(self) -> float:
+        """The operations for each byte from which on memory is no longer the limit."""
+        return self.peak / self.bandwidths[0][1]
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The operations for each byte from which and to which the figure reaches."""
+        intensity = self.points["intensity"]
+        return min(intensity.min(), self.ridge) / 2, max(intensity.max(), self.ridge) * 2
+
+    @property
+    def floor(self) -> float:
+        """The rate down to which the axis reaches: a few that are slower by far would flatten all the others."""
+        rate = self.points["rate"]
+        return max(rate.min() / 2, min(self.at(self.sides[0]), rate.median()) / 300)
+
+    @property
+    def below(self) -> pd.DataFrame:
+        """The points that lie below the axis, and stand under it with an arrow."""
+        return self.points[self.points["rate"] < self.floor]
+
 
 def roofline(found: Benchmarks) -> Roof | None:
     """Hold every forward layer on a CPU below the roof; None where the file lacks a product or a copy."""
     lines = found.of("roofline")
+    lines = lines[lines["device"] == CPU]
     products = lines[(lines["operation"] == "matmul") & (lines["flops"] > 0)]
     copies = lines[(lines["operation"] == "copy") & (lines["bytes"] > 0)].sort_values("bytes", ascending=False)
     if not len(products) or not len(copies):
@@ -50,7 +74,7 @@ def caption(roof: Roof) -> list[str]:
     name, bandwidth = roof.bandwidths[0]
     said = [
         f"NumPy multiplies matrices here at {three(roof.peak / 1e9)} GFLOP/s ({roof.product}) and copies at "
-        f"{size(bandwidth)} a second ({name}): with fewer than {three(roof.peak / bandwidth)} operations for each "
+        f"{size(bandwidth)} a second ({name}): with fewer than {three(roof.ridge)} operations for each "
         "byte, memory is the limit."
     ]
     convolutions = roof.points[roof.points["operation"] == "conv2d"]
@@ -67,6 +91,14 @@ def caption(roof: Roof) -> list[str]:
             "Above the roof lies what multiplies faster than NumPy, saves operations, as an FFT and Winograd do, or "
             f"finds its data in the cache: {listed(beyond)}."
         )
+    if len(below := roof.below):
+        counts = below["who"].value_counts(sort=False)
+        least, most = _rate(below["rate"].min()), _rate(below["rate"].max())
+        whose = listed(f"{name} in {count}" for name, count in counts.items())
+        said.append(
+            f"↓ {plural(len(below), 'mark')} below the axis, which ends at {_rate(roof.floor)} GFLOP/s: {whose}, "
+            f"at {least}{f' to {most}' if most != least else ''}."
+        )
     return said
 
 
@@ -74,10 +106,15 @@ def table(roof: Roof) -> Table:
     """Return every point."""
     head = ("layer", "operation", "implementation", "operations for each byte", "GFLOP/s", "of the roof")
     rows = [
-        [line.layer, line.operation, line.who, three(line.intensity), three(line.rate / 1e9), _percent(line.share)]
+        [line.layer, line.operation, line.who, three(line.intensity), _rate(line.rate), _percent(line.share)]
         for line in roof.points.itertuples()
     ]
     return Table(head, rows, 3)
+
+
+def _rate(rate: float) -> str:
+    """Write operations a second in GFLOP/s to two digits, however few they are."""
+    return f"{rate / 1e9:.2g}" if rate < 1e9 else three(rate / 1e9)
 
 
 def _percent(share: float) -> str:

@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from reports import svg
 from reports.roofline import Roof
 from reports.section import size, three
-from reports.svg import INK, MUTED, PAPER
+from reports.svg import INK, LINE, MUTED, PAPER
+
+BELOW, UNDER = "below the axis", 0.3  # what is, stands in a strip of so many inches under it
 
 
 def roofline(roof: Roof, numbers: Mapping[str, int]) -> dict[str, str]:
@@ -21,39 +23,46 @@ def roofline(roof: Roof, numbers: Mapping[str, int]) -> dict[str, str]:
 
 def _drawn(roof: Roof, numbers: Mapping[str, int], narrow: bool) -> Figure:
     names = list(dict.fromkeys(roof.points["who"]))
-    key = svg.legend_height(names, narrow)
+    key = svg.legend_height([*names, *([BELOW] if len(roof.below) else [])], narrow)
     width, height = (svg.NARROW, 3.6) if narrow else (svg.WIDE, 4.6)
     figure = Figure(figsize=(width, height + key))
-    left, bottom = 0.55 / width, 0.5 / (height + key)
-    axes = figure.add_axes((left, bottom, 0.98 - left, (height - 0.75) / (height + key)))
+    under = UNDER if len(roof.below) else 0.0
+    plot = height - 0.75 - under
+    left, bottom = 0.55 / width, (0.5 + under) / (height + key)
+    axes = figure.add_axes((left, bottom, 0.98 - left, plot / (height + key)))
     axes.set_xscale("log")
     axes.set_yscale("log")
     svg.bare(axes, "x", "y")
     points = roof.points
-    ridge = roof.peak / roof.bandwidths[0][1]
-    low = min(points["intensity"].min(), ridge) / 2
-    high = max(points["intensity"].max(), ridge) * 2
-    # a few that are slower by orders of magnitude would flatten all others: they stand at the lower edge
-    floor = max(points["rate"].min() / 2, min(roof.at(low), points["rate"].median()) / 300)
+    low, high = roof.sides
     axes.set_xlim(low, high)
-    axes.set_ylim(floor, max(points["rate"].max(), roof.peak) * 1.8)
+    axes.set_ylim(roof.floor, max(points["rate"].max(), roof.peak) * 1.8)
     _roof(axes, roof, low, high, narrow)
+    strip = axes.get_xaxis_transform()  # a strip of its own below the axis: there, height means nothing
+    if under:
+        axes.axhline(roof.floor, color=LINE, linewidth=1.5, clip_on=False)
     for who, lines in points.groupby("who", sort=False):
         for pools, its in lines.groupby(lines["operation"] != "conv2d"):
             look = svg.look(numbers[who]) | ({"markerfacecolor": PAPER} if pools else {})
-            axes.plot(its["intensity"], its["rate"].clip(lower=floor * 1.06), **look, zorder=3, clip_on=False)
+            below = its["rate"] < roof.floor
+            axes.plot(its["intensity"][~below], its["rate"][~below], **look, zorder=3, clip_on=False)
+            off = its["intensity"][below]
+            for height, mark in ((-UNDER / plot / 3, look), (-UNDER / plot * 0.75, look | svg.DOWN)):
+                axes.plot(off, [height] * len(off), **mark, transform=strip, zorder=3, clip_on=False)
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:g}")
+    axes.tick_params(axis="x", pad=3.5 + 72 * under)
     axes.set_xlabel("operations for each byte", color=MUTED, fontsize=9)
     axes.set_ylabel("GFLOP/s", color=MUTED, fontsize=9)
-    svg.legend(figure, names, numbers, left, narrow)
+    extra = {BELOW: svg.look(0, color=MUTED) | svg.DOWN} if under else {}
+    svg.legend(figure, names, numbers, left, narrow, extra)
     return figure
 
 
 def _roof(axes: Axes, roof: Roof, low: float, high: float, narrow: bool) -> None:
     name, bandwidth = roof.bandwidths[0]
-    ridge = roof.peak / bandwidth
+    ridge = roof.ridge
     axes.plot([low, ridge, high], [low * bandwidth, roof.peak, roof.peak], color=INK, linewidth=1.4, zorder=2)
     said = f"{three(roof.peak / 1e9)} GFLOP/s" + ("" if narrow else f" ({roof.product})")
     above = {"textcoords": "offset points", "color": INK, "fontsize": 8.5}

@@ -87,10 +87,14 @@ def caption(found: list[Growth]) -> list[str]:
         agreeing = [each for each in known if each.as_expected]
         which = "" if len(agreeing) in (0, len(known)) else f": {_by_letter(agreeing)}"
         of = f"{len(agreeing)} of {len(known)} fits{which}"
-        said.append(f"Time grows as the multiply-adds do, to within the 95 % interval, in {of}.")
+        said.append(f"Time {_verb(known)} as the multiply-adds do, to within the 95 % interval, in {of}.")
     for word, why, less in (
-        ("Less", "what does not grow, such as the cost of a call, weighs at small sizes, or work is saved", True),
-        ("More", "larger sizes fit the cache less, or are a worse shape for the matrix product", False),
+        (
+            "Less",
+            "what stays the same, such as the cost of a call, weighs where work is little, or work is saved",
+            True,
+        ),
+        ("More", "much work fits the cache less, or is a worse shape for the matrix product", False),
     ):
         # a stride makes work less: what stays behind then is nearer to 0
         apart = [each for each in known if not each.as_expected]
@@ -103,6 +107,11 @@ def caption(found: list[Growth]) -> list[str]:
         least = f"{stats.LEAST_SIZES} sizes spanning {stats.LEAST_SPAN:g}x"
         said.append(f"Not fitted: {listed(unfitted)}; a slope takes {least}.")
     return said
+
+
+def _verb(found: list[Growth]) -> str:
+    falling = {each.expected < 0 for each in found}
+    return "grows or falls" if len(falling) > 1 else "falls" if True in falling else "grows"
 
 
 def _by_letter(found: list[Growth]) -> str:

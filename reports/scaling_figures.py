@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from matplotlib.transforms import ScaledTranslation
 
 from reports import svg
@@ -38,13 +37,13 @@ def _drawn(found: list[Growth], numbers: Mapping[str, int], narrow: bool) -> Fig
         for place, key in enumerate(row):
             left, wide = place * width / abreast + 0.62, width / abreast - 0.85
             box = (left / width, (top - TITLE - PLOT) / total, wide / width, PLOT / total)
-            _panel(figure.add_axes(box), of[key], numbers, len({operation for operation, _ in keys}) > 1)
+            panel(figure.add_axes(box), of[key], numbers, _titled(*key, len({name for name, _ in keys}) > 1))
         top -= height
     return figure
 
 
-def _panel(axes: Axes, found: list[Growth], numbers: Mapping[str, int], named: bool) -> None:
-    letter = found[0].letter
+def panel(axes: Axes, found: list[Growth], numbers: Mapping[str, int], title: str, reach: float = 0.38) -> None:
+    """Draw the times of one operation over one letter; the key begins so many inches below the panel: its `reach`."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     svg.bare(axes, "x", "y")
@@ -63,38 +62,32 @@ def _panel(axes: Axes, found: list[Growth], numbers: Mapping[str, int], named: b
         most = ends[expected > 0]
         scale = 1.3 * max(seconds / most**expected for each in found for value, seconds in each.points if value == most)
         axes.plot(ends, [scale * end**expected for end in ends], **GUIDE)
-    axes.set_xticks(_spaced(sizes), [f"{size:g}" for size in _spaced(sizes)])
+    axes.set_xticks(svg.spaced(sizes), [f"{size:g}" for size in svg.spaced(sizes)])
     axes.set_xlim(ends[0] / 1.12, ends[1] * 1.12)
     axes.set_ylim(min(times) / 1.5, max(times) * 1.5)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if max(times) < 100 * min(times) else (1,)))
+    axes.set_yticks(svg.ticks(*axes.get_ylim()))
     axes.minorticks_off()
     axes.yaxis.set_major_formatter(lambda seconds, _: svg.short(time(seconds)))
-    operation = found[0].operation.replace("conv2d_backward", "backward").replace("conv2d", "forward")
-    title = f"{letter}  {LETTERS.get(letter, '')}" + (f", {operation}" if named else "")
     axes.annotate(title, (0, 1), (-38, 8), "axes fraction", textcoords="offset points", color=INK, fontsize=9.5,
                   fontweight="bold")  # fmt: skip
-    _key(axes, found, numbers, expected)
+    _key(axes, found, numbers, expected, reach)
 
 
-def _key(axes: Axes, found: list[Growth], numbers: Mapping[str, int], expected: float) -> None:
+def _titled(operation: str, letter: str, named: bool) -> str:
+    operation = operation.replace("conv2d_backward", "backward").replace("conv2d", "forward")
+    return f"{letter}  {LETTERS.get(letter, '')}" + (f", {operation}" if named else "")
+
+
+def _key(axes: Axes, found: list[Growth], numbers: Mapping[str, int], expected: float, reach: float) -> None:
     """Write the exponents below the panel, each with the mark of its line."""
     inches = axes.figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)  # from the corner of the panel
     lines = [(svg.clipped(each.who), each.text, svg.look(numbers[each.who]), INK) for each in found]
     if not math.isnan(expected):
         lines.append(("multiply-adds", minus(expected), GUIDE, MUTED))
     for number, (name, exponent, look, tone) in enumerate(lines):
-        height = -0.42 - number * LINE_OF_KEY
+        height = -reach - 0.04 - number * LINE_OF_KEY
         dots = [-0.47] if "marker" in look else [-0.55, -0.39]
         axes.plot(dots, [height] * len(dots), **look, transform=inches, clip_on=False)
         text = {"transform": inches, "color": tone, "fontsize": 8.5, "va": "center"}
         axes.text(-0.32, height, name, **text)
         axes.text(2.9, height, exponent, **text, ha="right")
-
-
-def _spaced(sizes: list[float]) -> list[float]:
-    """Leave out sizes whose numbers would touch."""
-    kept: list[float] = []
-    for size in sizes:
-        if not kept or size >= 1.3 * kept[-1]:
-            kept.append(size)
-    return kept

@@ -19,6 +19,8 @@ from reports import (
     speed_figures,
     steps,
     steps_figures,
+    strides,
+    strides_figures,
     translation,
     translation_figures,
 )
@@ -46,6 +48,9 @@ class Measured:
 def measured(found: Benchmarks, baseline: str, numbers: Numbers) -> Measured:
     """Draw all that a file has; a part that cannot be read is said in a line, and the rest is drawn."""
     held = speed.speed(found, baseline)
+    sections: list[Section] = []
+    absent: list[str] = []
+    unread: list[str] = []
     parts: dict[str, Callable[[], Section | None]] = {
         "layers": lambda: _speed(held),
         "sweeps": lambda: _growth(found, numbers),
@@ -54,9 +59,8 @@ def measured(found: Benchmarks, baseline: str, numbers: Numbers) -> Measured:
         "pool or stride": lambda: _steps(found, numbers, held.floor),
         "strides": lambda: _strides(found, numbers),
         "a photograph that moves": lambda: _translation(found),
-        "its feature maps": lambda: _maps(found),
+        "its feature maps": lambda: _maps(found, unread),
     }
-    sections, absent, unread = [], [], []
     for name, part in parts.items():
         try:
             section = part()
@@ -140,15 +144,16 @@ def _steps(found: Benchmarks, numbers: Numbers, floor: Floor | None) -> Section 
 
 
 def _strides(found: Benchmarks, numbers: Numbers) -> Section | None:
-    growths = steps.strides(found)
-    if not growths:
+    held = strides.strides(found)
+    if not held.growths:
         return None
     return Section(
         "strides", "What a stride saves",
-        "AlexNet's first layer at other strides: the output shrinks with the square of the stride, and so do the "
-        "multiply-adds; what an output sees of the image, under one more convolution, grows.",
-        scaling.caption(growths), scaling_figures.panels(growths, numbers, "strides"), steps.strides_table(found),
-        "Time against the stride, with the fitted exponents.",
+        "AlexNet's first layer at other strides, all axes logarithmic: its time, with the fitted exponents below and "
+        "the multiply-adds as dots; the output and its cost; and what an output of one more convolution of 3 x 3 sees "
+        "of the image.",
+        strides.caption(held), strides_figures.panels(held, numbers), strides.table(held),
+        "Time, output size, multiply-adds and receptive field against the stride.",
     )  # fmt: skip
 
 
@@ -165,18 +170,20 @@ def _translation(found: Benchmarks) -> Section | None:
     )  # fmt: skip
 
 
-def _maps(found: Benchmarks) -> Section | None:
-    pictures = translation.pictures(found)
-    shifted = pictures[(pictures["variant"] != translation.INPUT) & (pictures["shift"] > 0)]
-    if not len(shifted):
+def _maps(found: Benchmarks, unread: list[str]) -> Section | None:
+    pictures, broken = translation.pictures(found)
+    unread += broken
+    pairs = translation.pairs(pictures)
+    if not pairs:
         return None
-    first = shifted.iloc[0]
+    first, photographs = pairs[0], pictures[pictures["variant"] == translation.INPUT]["image"].tolist()
     return Section(
         "maps", "How its feature maps look",
-        f"One filter ({first['filter']}, {first['F']:g} x {first['F']:g}) at S {first['S']:g}: the map of the "
-        f"photograph, the map after it has moved by {first['shift']:g}, and how far they differ, on a scale that all "
-        "differences share; brighter is more.",
-        translation.pictured(pictures), translation_figures.maps(pictures), None,
+        f"One filter ({first.filter}, {first.F:g} x {first.F:g}) at S {first.S:g}: the map of the photograph, the map "
+        f"after it has moved by {first.shift:g}, and how far they differ, on a scale that all differences share. The "
+        "numbers behind it are of 256 steps, from the least to the greatest of both maps.",
+        translation.pictured(pairs), translation_figures.maps(pairs, next(iter(photographs), None)),
+        translation.pictures_table(pairs),
         "Feature maps of a photograph and of the moved photograph, and their difference.",
     )  # fmt: skip
 

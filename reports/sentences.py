@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from reports.matrix import Matrix, distinct, grouped
@@ -65,8 +65,9 @@ def counts(matrix: Matrix) -> str:
 
 def findings(matrix: Matrix) -> list[str]:
     """Say what was found, in clauses: which fail, what is missing, which agree, what is open; or "all agree"."""
-    failing = Counter(name for name, _ in dict.fromkeys((row.implementation, row.property) for row in matrix.failures))
-    agreeing = {row.implementation for row in matrix.rows if row.verdict == "agrees"} - {*failing}
+    failing = _properties(row for row in matrix.failures if row.verdict != "mistrusted")
+    doubted = _properties(row for row in matrix.failures if row.verdict == "mistrusted")
+    agreeing = {row.implementation for row in matrix.rows if row.verdict == "agrees"} - {*failing, *doubted}
     incomplete = {row.implementation for row in matrix.missing}
     everyone = matrix.implementations
     said = []
@@ -74,6 +75,7 @@ def findings(matrix: Matrix) -> list[str]:
         (first, count), *others = failing.most_common()
         and_others = "".join(f", {name} in {count:,}" for name, count in others)
         said.append(f"{first} fails in {plural(count, 'property', 'properties')}{and_others}")
+    said += [f"{name} is mistrusted in {plural(count, 'property', 'properties')}" for name, count in doubted.items()]
     if incomplete:
         of = f" of {_some(everyone, incomplete)}" if len(everyone) > 1 else ""
         said.append(f"{plural(len(matrix.missing), 'verdict')}{of} missing")
@@ -82,7 +84,7 @@ def findings(matrix: Matrix) -> list[str]:
         said.append(f"{named} agree{'s' if len(whole) == 1 else ''}")
     if partly := agreeing & incomplete:
         said.append(f"{_some(everyone, partly)} agree{'s' if len(partly) == 1 else ''} in the rest")
-    if (rest := {*everyone} - {*failing} - agreeing) or not matrix.rows:
+    if (rest := {*everyone} - {*failing, *doubted} - agreeing) or not matrix.rows:
         said.append("nothing was checked" + (f" of {_some(everyone, rest)}" if agreeing or failing else ""))
     if expected := sum(row.verdict == "expected" for row in matrix.rows):
         said.append(f"{plural(expected, 'failure')} expected")
@@ -91,6 +93,11 @@ def findings(matrix: Matrix) -> list[str]:
     if cut := len({row.check() for row in matrix.rows if row.cut_short()}):
         said.append(f"{plural(cut, 'check')} cut short")
     return said
+
+
+def _properties(rows: Iterable[Row]) -> Counter[str]:
+    """Count the properties of each implementation that the rows are about."""
+    return Counter(name for name, _ in dict.fromkeys((row.implementation, row.property) for row in rows))
 
 
 def headline(matrix: Matrix) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,7 +12,13 @@ from reports import stats
 from reports.benchmarks import CPU, Benchmarks
 from reports.section import Table, bracketed, limits, listed, three, time, times
 from reports.sentences import plural
-from reports.stats import Floor, Interval
+from reports.stats import Floor, Interval, Ratio
+
+UNCLEAR = "unclear"
+WORDS = ("faster", "slower", "level", UNCLEAR)
+NAMES = {UNCLEAR: "too noisy to tell"}
+MARKS = {"level": "≈ ", UNCLEAR: "? "}  # before the ratio
+CLOSE = 1.1  # how far an interval may reach up or down and still be called level, where no A/A run says what noise is
 
 # why something has no time: the sign in its place and what it means, by the first word of the reason
 SIGNS = {
@@ -26,8 +33,9 @@ SIGNS = {
 class Speed:
     """Timings of layers with their ratio to the baseline's: above 1 is faster than the baseline.
 
-    `lines` has the columns of timings, and `ratio`, `low`, `high` and `word`: baseline, faster, slower, level, or ""
-    where the baseline was not timed. `refused` is what has no time, with the `sign` of the reason.
+    `lines` has the columns of timings, and `ratio`, `low`, `high` and `word`: baseline, faster, slower, level, unclear
+    (too noisy to tell), or "" where the baseline was not timed. `refused` is what has no time, with the `sign` of the
+    reason.
     """
 
     baseline: str
@@ -84,8 +92,15 @@ def _against(line: tuple, base: list[float] | None, baseline: str, floor: Floor 
     if line.who == baseline:
         return {"ratio": 1.0, "low": 1.0, "high": 1.0, "word": "baseline"}
     ratio = stats.ratio_of_medians(base, line.cpu_seconds)
-    word = "level" if not stats.differs(ratio, floor) else "faster" if ratio.value > 1 else "slower"
-    return {"ratio": ratio.value, "low": ratio.low, "high": ratio.high, "word": word}
+    return {"ratio": ratio.value, "low": ratio.low, "high": ratio.high, "word": _word(ratio, floor)}
+
+
+def _word(ratio: Ratio, floor: Floor | None) -> str:
+    """Name what a ratio shows: level only where its interval reaches no farther than what identical code differs by."""
+    if stats.differs(ratio, floor):
+        return "faster" if ratio.value > 1 else "slower"
+    reach = math.sqrt(ratio.high / ratio.low)
+    return "level" if reach <= (floor.factor if floor else CLOSE) else UNCLEAR
 
 
 def caption(found: Speed) -> list[str]:
@@ -96,7 +111,7 @@ def caption(found: Speed) -> list[str]:
     for who in sorted(averages, key=lambda who: -averages[who].value):
         lines = others[others["who"] == who]
         words = lines["word"].value_counts()
-        counted = [f"{word} in {words[word]}" for word in ("faster", "slower", "level") if word in words]
+        counted = [f"{NAMES.get(word, word)} in {words[word]}" for word in WORDS if word in words]
         least, most = lines.loc[lines["ratio"].idxmin()], lines.loc[lines["ratio"].idxmax()]
         extent = f", from {times(least['ratio'])} ({_where(least)}) to {times(most['ratio'])} ({_where(most)})"
         mean = bracketed(averages[who])
@@ -115,7 +130,9 @@ def means(found: Speed) -> dict[str, Interval]:
     """Return each implementation's ratio in the geometric mean over all that it and the baseline were timed in."""
     others = found.lines[~found.lines["word"].isin(("baseline", ""))]
     return {
-        str(who): stats.mean_ratio([Interval(each.ratio, each.low, each.high) for each in its.itertuples()])
+        str(who): stats.mean_ratio(
+            [Interval(each.ratio, each.low, each.high) for each in its.itertuples()], found.floor
+        )
         for who, its in others.groupby("who", sort=False)
     }
 
@@ -123,10 +140,15 @@ def means(found: Speed) -> dict[str, Interval]:
 def noise(floor: Floor | None) -> str:
     """Say what identical code differs by."""
     if floor is None:
-        return "Level (≈) means within the interval; without an A/A run, what identical code differs by is not known."
+        return (
+            "Level (≈) means within an interval that reaches at most "
+            f"{100 * (CLOSE - 1):.0f} % up or down; with a wider one it is too noisy to tell (?). Without an A/A run, "
+            "what identical code differs by is not known."
+        )
     return (
         f"Level (≈) means within the interval, or within what identical code differs by in its medians and its fastest "
-        f"rounds: {floor.percent:.1f} % up or down in 95 % of repeats, from {plural(floor.pairs, 'A/A pair')}."
+        f"rounds: {floor.percent:.1f} % up or down in 95 % of repeats, from {plural(floor.pairs, 'A/A pair')}. Where "
+        "the interval reaches farther than that, it is too noisy to tell (?)."
     )
 
 
@@ -157,7 +179,7 @@ def table(found: Speed) -> Table:
         faults = line.minor_faults if pd.isna(line.major_faults) else line.minor_faults + line.major_faults
         rows.append([
             line.layer, line.operation, line.who, time(line.seconds), three(line.flops / line.seconds / 1e9),
-            ("≈ " if line.word == "level" else "") + times(line.ratio) if other else "",
+            MARKS.get(line.word, "") + times(line.ratio) if other else "",
             limits(interval) if other else "", f"{line.rounds}", f"{line.outliers}",
             "" if pd.isna(faults) else f"{faults:,.0f}",
         ])  # fmt: skip

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from reports import svg
 from reports.section import time, times
-from reports.speed import Speed
+from reports.speed import MARKS, Speed
 from reports.svg import BAD, INK, LINE, MUTED
 
 ROW, HEAD, LEAST = 0.2, 0.26, 0.44  # inches of a line, of a heading, and of the narrowest column
@@ -84,8 +84,8 @@ def _cells(found: Speed) -> Cells:
         if line.word in ("baseline", ""):
             cell = (time(line.seconds), 0, MUTED)
         else:
-            level = line.word == "level"
-            cell = (("≈ " if level else "") + times(line.ratio), 0 if level else _step(line.ratio), INK)
+            mark = MARKS.get(line.word, "")
+            cell = (mark + times(line.ratio), 0 if mark else _step(line.ratio), INK)
         cells.setdefault((line.operation, line.layer), {})[line.who] = cell
     for line in found.refused.itertuples():
         tone = BAD if line.sign in "✗!" else MUTED

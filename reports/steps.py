@@ -8,7 +8,6 @@ import pandas as pd
 
 from reports import stats
 from reports.benchmarks import Benchmarks
-from reports.scaling import Growth, expected
 from reports.section import Table, listed, three, time, times
 from reports.stats import Interval
 
@@ -106,27 +105,3 @@ def table(found: Steps) -> Table:
             f"{line.parameters:,.0f}",
         ])  # fmt: skip
     return Table(head, rows, 3)
-
-
-def strides(found: Benchmarks) -> list[Growth]:
-    """Read the table stride as a sweep: a layer at other strides. Raises BenchmarkError for another's table."""
-    lines = found.table("stride", ("implementation",), ("S", "out", "receptive_field", "cpu_seconds", "macs"))
-    lines = lines[(lines["cpu_seconds"] > 0) & (lines["S"] > 0)].sort_values("S")
-    fitted = []
-    for name, its in lines.groupby("who", sort=False):
-        points = tuple(zip(its["S"].tolist(), its["cpu_seconds"].tolist(), strict=True))
-        slope = stats.power_law(its["S"].to_numpy(), its["cpu_seconds"].to_numpy())
-        fitted.append(Growth(str(name), "conv2d", "S", points, slope, expected(its["S"], its["macs"])))
-    return fitted
-
-
-def strides_table(found: Benchmarks) -> Table:
-    """Return size, receptive field, multiply-adds and time at each stride."""
-    lines = found.table("stride", ("implementation",), ("S", "out", "receptive_field", "cpu_seconds", "macs"))
-    head = ("S", "implementation", "output", "sees, under a 3x3 convolution", "multiply-adds", "time")
-    rows = [
-        [f"{line.S:g}", line.who, f"{line.out:g}x{line.out:g}", f"{line.receptive_field:g}",
-         f"{three(line.macs / 1e6)} M", time(line.cpu_seconds)]
-        for line in lines.sort_values("S", kind="stable").itertuples()
-    ]  # fmt: skip
-    return Table(head, rows, 2)

@@ -13,6 +13,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
 
 MARKERS = "os^Dv<>pPX*h"  # a shape for each implementation: the figure reads without colour
 COLORS = 8  # --c0 to --c7 of the page
@@ -21,6 +23,10 @@ STEPS = 6  # of a heat map, to either side of its middle
 # stand-ins that Matplotlib writes into the SVG, each replaced by a variable of the page's style
 INK, MUTED, LINE, BAD, PAPER = "#010101", "#010102", "#010103", "#010104", "#010105"
 WIDE, NARROW = 8.6, 3.7  # inches
+_ARROW = Path([(0, 1), (0, -1), (-0.6, -0.2), (0, -1), (0.6, -0.2)], [Path.MOVETO, *[Path.LINETO] * 4])
+# how a mark is changed into an arrow: what it stands for lies beyond the axis
+DOWN = {"marker": _ARROW, "markerfacecolor": "none", "markeredgewidth": 1.3, "markersize": 7}
+LEFT = DOWN | {"marker": _ARROW.transformed(Affine2D().rotate_deg(-90))}
 WIDE_LABEL, NARROW_LABEL = 32, 19  # characters of a name to the left
 
 # text stays text, a name with a $ is no formula, and equal results give an equal page
@@ -73,8 +79,29 @@ def label_width(names: Iterable[str], narrow: bool) -> float:
 
 
 def short(amount: str) -> str:
-    """Leave out decimals that are all 0, for the numbers along an axis."""
-    return re.sub(r"\.0+ ", " ", amount)
+    """Leave out the zeros at the end of decimals, for the numbers along an axis."""
+    return re.sub(r"\.?0+ ", " ", amount) if "." in amount else amount
+
+
+def ticks(low: float, high: float, least: int = 4) -> list[float]:
+    """Choose round numbers along a logarithmic axis: no fewer than `least`, unless it is very short, nor many more."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = []
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), range(1, 10), [1 + each / 10 for each in range(90)]):
+        found = [step * 10.0**power for power in powers for step in steps]
+        found = [each for each in found if low <= each <= high]
+        if len(found) >= least:
+            break
+    return found[:: math.ceil(len(found) / (2 * least))]
+
+
+def spaced(numbers: Iterable[float], apart: float = 1.3) -> list[float]:
+    """Leave out numbers that would touch the one before on a logarithmic axis."""
+    kept: list[float] = []
+    for number in sorted({*numbers}):
+        if not kept or number >= apart * kept[-1]:
+            kept.append(number)
+    return kept
 
 
 def bare(axes: Axes, *grid: str) -> None:

@@ -58,7 +58,10 @@ def test_speed(found, infos, baseline):
             float, re.search(r": (\S+) \[(\S+), (\S+)\] times as fast in the geo", text).groups()
         )
         assert said_mean == round(geometric_mean(ratios.values()), 2)
-        assert low <= said_mean <= high < 1.03 * low
+        assert low <= said_mean <= high < 1.04 * low
+        held = speed.speed(found, baseline)
+        mean = speed.means(held)[name]
+        assert mean.high / mean.low > held.floor.factor**2  # of many timings too, runs differ by what noise is
         assert f"from {ratios[least]:.2f} ({least[0]}, {least[1]})" in text
         assert text.endswith(f"to {ratios[most]:{'.2f' if ratios[most] < 9.95 else '.1f'}} ({most[0]}, {most[1]}).")
         true = [made_up.times_as_fast(name, layer) / made_up.times_as_fast(baseline, layer) for layer, _ in ratios]
@@ -149,7 +152,8 @@ def test_memory(found, infos):
         most = max(taken.values()) / 1e6
         assert f"at most {most:.2f} MB" in text or f"at most {most:.0f} MB" in text
         assert f"{median(shares):.2f} times the column matrix in the median" in text
-        assert text.endswith(f"to {max(shares):.2f}.")
+        more = sum(round(each, 2) > 1 for each in shares)
+        assert text.endswith(f"to {max(shares):.2f}; more than the column matrix in {more} of {len(shares)} layers.")
         products = [each["gemm_seconds"] / median(each["cpu_seconds"]) for each in its]
         following = said[said.index(text) + 1]
         assert numbers(following) == [round(100 * each) for each in (median(products), min(products), max(products))]

@@ -144,8 +144,72 @@ def test_the_machine_itself_is_held_against_itself(tmp_path, capsys, document):
     content = copy.deepcopy(document)
     for each in content["benchmarks"]:
         each["extra_info"]["cpu_seconds"] = [1.3 * seconds for seconds in each["extra_info"]["cpu_seconds"]]
-    assert run(tmp_path, document, content) == 0  # all is slower, matrix products and copies as well: no regression
-    assert "the machine itself, time now over time before: matmul-256 1.30" in capsys.readouterr().out
+    assert run(tmp_path, document, content) == 2  # all is slower, matrix products and copies as well: who knows why
+    out = capsys.readouterr().out
+    assert out.startswith("no conclusion on times: the machine itself took 1.30 times as long, in the median of its ")
+    assert "the machine itself, time now over time before: matmul-256 1.30" in out
+    assert run(tmp_path, content, document) == 2
+    assert capsys.readouterr().out.startswith("no conclusion on times: the machine itself took 0.77 times as long")
+
+
+def drifted(document, factor, kinds=("roofline",), implementation=None):
+    content = copy.deepcopy(document)
+    for each in (each["extra_info"] for each in content["benchmarks"]):
+        if each["kind"] in kinds and implementation in (None, each["implementation"]):
+            each["cpu_seconds"] = [factor * seconds for seconds in each["cpu_seconds"]]
+    return content
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.5, 2), (1.12, 2), (1.08, 0), (1.0, 0), (0.93, 0), (0.88, 2)])
+def test_a_machine_that_drifts_beyond_the_limit_allows_no_conclusion(tmp_path, capsys, document, factor, status):
+    assert run(tmp_path, document, drifted(document, factor)) == status
+    assert capsys.readouterr().out.startswith("no conclusion on times: ") == (status == 2)
+
+
+def test_what_is_wrong_now_is_a_regression_on_any_machine(tmp_path, capsys, document):
+    for reason, status in (("wrong, not timed", 1), ("raised: MemoryError: no", 1), ("too slow, estimated 9 s", 2)):
+        content = drifted(document, 1.5)
+        gone = content["benchmarks"].pop(0)["extra_info"]
+        row = {name: gone[name] for name in ("kind", "layer", "sweep", "operation", "implementation", "case")}
+        content["poolproof"]["not_timed"].append(row | {"reason": reason})
+        assert run(tmp_path, document, content) == status
+        out = capsys.readouterr().out
+        assert out.startswith("no conclusion on times: ")
+        assert f"lost    torch-cpu  alexnet-conv1 conv2d: {reason}" in out
+
+
+def test_a_gpu_is_held_against_itself(tmp_path, capsys, document):
+    both = copy.deepcopy(document)
+    for each in copy.deepcopy([each for each in both["benchmarks"] if each["extra_info"]["kind"] == "roofline"]):
+        each["extra_info"]["implementation"] = "torch"
+        both["benchmarks"].append(each)
+    assert run(tmp_path, both, both) == 0
+    assert run(tmp_path, both, drifted(both, 1.4, implementation="torch")) == 2
+    out = capsys.readouterr().out
+    assert "the machine itself took 1.40 times as long" in out
+    assert re.search(r"matmul-256 1\.00, .*matmul-256 torch 1\.40", out)
+
+
+def test_without_a_roofline_the_machine_is_not_known(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"] = [each for each in content["benchmarks"] if each["extra_info"]["kind"] != "roofline"]
+    assert run(tmp_path, content, document) == 0
+    assert "whether the machine itself changed is not known" in capsys.readouterr().out
+
+
+def test_experiments_are_compared_and_other_kinds_are_counted(tmp_path, capsys, document):
+    slower = drifted(document, 2.0, kinds=("experiment",))
+    assert run(tmp_path, document, slower) == 1
+    out = capsys.readouterr().out
+    steps = sum(each["extra_info"]["kind"] == "experiment" for each in document["benchmarks"])
+    assert steps > 40
+    assert f"{steps} slower, 0 faster" in out
+    assert re.search(r"^slower  torch-cpu  pool-or-stride-A-F3-S2 conv2d +1\.5\d ms -> ", out, re.M)
+    other = copy.deepcopy(document)
+    for each in other["benchmarks"][:3]:
+        each["extra_info"]["kind"] = "odd"
+    assert run(tmp_path, document, other) == 0
+    assert "3 left out, of other kinds: odd" in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_gets_one_line(tmp_path, capsys, document):

@@ -112,6 +112,8 @@ def test_what_is_mistrusted_has_its_reason_below(draw):
     text = draw(matrix([row(), thin]))
     assert "1 × in 57 of 100 cases the true outputs are nearly all zero (mine.py: conv2d)" in text
     assert "? mistrusted" in text
+    assert "mine.py is mistrusted in 1 property" in " ".join(text.split())
+    assert "fails in" not in text
 
 
 def lacking(operation, implementation="mine.py", **changes):

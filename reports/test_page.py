@@ -4,13 +4,14 @@ import math
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from reports import __main__, load, page
+from reports import __main__, load, page, sources
 from reports.ledger import FILE, Ledger
 from reports.test_ledger import CASE, RUN, failing_rows, sample_rows, spoiled, written
 
@@ -155,6 +156,66 @@ def test_a_part_that_is_not_checked_has_its_sign_in_the_legend():
 def test_a_run_that_was_cut_off_says_so(passing, failing):
     assert "This run was cut off" in said(failing)
     assert "This run was cut off" not in said(passing)
+
+
+def test_counts_of_verdicts_are_good_grammar(failing):
+    assert page.told(Counter({"agrees": 2, "differs": 11, "unsupported": 10})) == "2 agree · 11 differ · 10 unsupported"
+    assert page.told(Counter({"agrees": 1, "differs": 1, "crashed": 2})) == "1 agrees · 1 differs · 2 crashed"
+    assert "6 agree · 1 crashed · 1 differs ·" in said(failing)
+
+
+@pytest.mark.parametrize(("seed", "text"), [("", "random"), (None, "random"), ("0", "0"), ("17", "17")])
+def test_a_run_says_its_seed_or_that_it_was_random(seed, text):
+    assert f"seed {text} profile" in re.sub(
+        r"profile", " profile", said(page.render(replace(RUN, seed=seed), []))
+    ).replace("  ", " ")
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_a_matrix_wider_than_a_phone_says_that_it_scrolls(count):
+    html = page.render(RUN, [row for number in range(count) for row in sample_rows([f"engine{number}"])])
+    assert (f"{count} implementations: scroll the table sideways" in said(html)) == (count > 2)
+    classes = [attributes.get("class", "") for tag, attributes in outline(html).tags if tag == "div"]
+    assert ("scroll sideways many" in classes) == (count > 6)
+    assert ("scroll sideways" in classes) == (count <= 6)
+    assert re.search(r"\.sideways::after \{[^}]*position: sticky; right: 0;[^}]*linear-gradient\(to left", html)
+
+
+def test_the_name_of_an_implementation_breaks_between_words_only(passing):
+    (style,) = re.findall(r"\.columns \.name \{([^}]*)\}", passing)
+    assert "overflow-wrap: break-word" in style  # as anywhere, it would make each letter a word, and with flex break it
+    assert "flex" not in style
+
+
+def test_worked_examples_have_their_source():
+    name = "test_worked_examples.py::test_seven_cells_hold_five_windows_or_three"
+    row = replace(next(sample_rows(("im2col",))), property=name, title="7x7 through 3x3.", operation="out_size")
+    html = page.render(RUN, [row, replace(row, property="test_worked_examples.py::test_of_nothing", title="Other.")])
+    part = html[html.index('<h2 id="examples">') :].partition("</section>")[0]
+    assert '<th scope="col">source</th>' in part
+    assert '7x7 through 3x3.</th><td class="source">CS231n, &#34;Spatial arrangement&#34;</td>' in part
+    assert 'Other.</th><td class="source"></td>' in part
+    assert html.count('<h2 id="examples">') == 1
+
+
+def test_every_worked_example_of_the_clone_names_a_source(tmp_path):
+    found = sources.sources()
+    tests = [f"{file.name}::{name}" for file in (ROOT / "properties").glob("test_worked_*.py")
+             for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)]  # fmt: skip
+    assert len(tests) > 10
+    assert {*found} == {*tests}
+    assert not [text for text in found.values() if text.endswith(".") or "\n" in text or not text]
+
+
+def test_what_cannot_be_read_has_no_source(tmp_path):
+    (tmp_path / "test_worked_a.py").write_text("def test_x(:\n")
+    (tmp_path / "test_worked_b.py").write_bytes(b"\xff\xfe")
+    (tmp_path / "test_worked_c.py").write_text(
+        'def test_y():\n    """Yes.\n\n    More. Source: A,\n    "B".\n\n    Not this.\n    """\n\n'
+        'def test_z():\n    """No."""\n'
+    )
+    assert sources.sources(tmp_path) == {"test_worked_c.py::test_y": 'A, "B"'}
+    assert sources.sources(tmp_path / "absent") == {}
 
 
 def test_no_rows_make_a_page():

@@ -94,6 +94,43 @@ def test_the_interval_of_a_mean_of_ratios_holds_the_truth():
     assert math.isnan(stats.mean_ratio([Interval(1.0), Interval(2.0, 1.0, 3.0)]).low)
 
 
+def aa(rng, pairs, shared, own, rounds=8):
+    """Measure identical code twice, pair by pair: what is shared moves all of them, what is its own one of them."""
+    moves = np.exp(shared * rng.standard_normal() + own * rng.standard_normal(pairs))
+    return [ratio_of_medians(each * DRAWN["skewed"](rng, rounds), DRAWN["skewed"](rng, rounds)) for each in moves]
+
+
+@pytest.mark.parametrize(("shared", "own"), [(0.0, 0.05), (0.01, 0.05), (0.05, 0.05)])
+def test_the_interval_of_a_mean_of_identical_code_holds_1(shared, own):
+    """By rounds alone it does not, as runs vary by more than rounds do; with the floor of other A/A pairs it does."""
+    rng, held, alone = np.random.default_rng(6), 0, 0
+    for _ in range(100):
+        floor = noise_floor([each.value for each in aa(rng, 30, shared, own)])
+        found = aa(rng, 40, shared, own)
+        held += stats.mean_ratio(found, floor).holds(1)
+        alone += stats.mean_ratio(found).holds(1)
+    assert held >= 95 - 3 * math.sqrt(100 * 0.95 * 0.05)
+    assert alone <= 80
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 10.0])
+def test_the_mean_of_the_pairs_that_a_floor_is_made_of_is_1(shared):
+    """Whatever they share: the mean of logarithms is no more than the root of their mean square."""
+    rng = np.random.default_rng(8)
+    for pairs in (1, 2, 5, 60):
+        found = aa(rng, pairs, shared, 0.01)
+        assert stats.mean_ratio(found, noise_floor([each.value for each in found])).holds(1)
+
+
+def test_the_interval_of_a_mean_is_no_narrower_than_the_floor():
+    ratios, floor = [Interval(2.0, 1.9, 2.1), Interval(1.6, 1.5, 1.7)], noise_floor([1.03, 0.98, 1.01, 0.96])
+    found, alone = stats.mean_ratio(ratios, floor), stats.mean_ratio(ratios)
+    assert found.value == alone.value == pytest.approx(3.2**0.5)
+    widths = [math.log(each.high / each.value) for each in (found, alone)]
+    assert widths[0] ** 2 == pytest.approx(widths[1] ** 2 + math.log(floor.factor) ** 2)
+    assert math.isnan(stats.mean_ratio([Interval(1.0)], floor).low)
+
+
 @pytest.mark.parametrize("kind", DRAWN)
 @pytest.mark.parametrize(("rounds", "others"), [(2, 2), (3, 3), (3, 50), (4, 6)])
 def test_few_rounds_have_a_wide_interval_that_holds_the_truth(kind, rounds, others):

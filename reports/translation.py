@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import reprlib
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -27,26 +28,70 @@ def translation(found: Benchmarks) -> pd.DataFrame:
     return lines
 
 
-def pictures(found: Benchmarks) -> pd.DataFrame:
-    """Read the table feature_maps, its pixels as arrays from 0 to 1. Raises BenchmarkError for another's table."""
+@dataclass(frozen=True)
+class Pair:
+    """The map of a photograph and that of the moved one, of one variant and filter, in 256 steps of their range."""
+
+    variant: str
+    filter: str
+    implementation: str
+    F: float
+    S: float
+    shift: float
+    still: np.ndarray
+    moved: np.ndarray
+
+    @property
+    def difference(self) -> np.ndarray | None:
+        """How far they differ, cell by cell, or None where they are not of one size."""
+        if self.still.shape != self.moved.shape:
+            return None
+        return abs(self.moved.astype(float) - self.still.astype(float))
+
+
+def pictures(found: Benchmarks) -> tuple[pd.DataFrame, list[str]]:
+    """Read the table feature_maps, its pixels as arrays of 0 to 255, with a line on those that are broken.
+
+    Raises BenchmarkError for another's table, and where no picture is whole.
+    """
     texts, numbers = (
         ("variant", "filter", "pixels", "implementation"),
         ("F", "S", "shift", "height", "width", "low", "high"),
     )
     lines = found.table("feature_maps", texts, numbers)
-    images = []
+    images, broken = {}, []
     for line in lines.itertuples():
         try:
             grey = np.frombuffer(base64.b64decode(line.pixels, validate=True), np.uint8)
             if not 1 <= min(line.height, line.width) <= max(line.height, line.width) <= LARGEST:
                 raise ValueError(f"{line.height:g} by {line.width:g} pixels")
-            images.append(grey.reshape(int(line.height), int(line.width)))
+            images[line.Index] = grey.reshape(int(line.height), int(line.width))
         except (binascii.Error, ValueError) as error:
-            what = reprlib.repr(str(error))
-            raise BenchmarkError(
-                f"{found.path}: a picture of the experiment feature_maps is broken ({what})"
-            ) from error
-    return lines.assign(image=pd.Series(images, index=lines.index, dtype=object))
+            broken.append(f"{line.variant} at shift {line.shift:g}, {reprlib.repr(str(error))}")
+    said = []
+    if broken:
+        verb = "is" if len(broken) == 1 else "are"
+        said = [f"{found.path}: {len(broken)} of {plural(len(lines), 'picture')} of the experiment feature_maps {verb} "
+                f"broken, and not drawn ({'; '.join(broken[:2])}{'; ...' if len(broken) > 2 else ''})"]  # fmt: skip
+    if broken and not images:
+        raise BenchmarkError(said[0])
+    whole = lines.loc[[*images]]
+    return whole.assign(image=pd.Series(images, index=whole.index, dtype=object)), said
+
+
+def pairs(pictures: pd.DataFrame) -> list[Pair]:
+    """Return the maps that can be compared: as it is, and moved the farthest."""
+    found = []
+    outputs = pictures[pictures["variant"] != INPUT]
+    for _, its in _by_variant(outputs):
+        for (variant, name, who, F, S), of in its.groupby(
+            ["variant", "filter", "implementation", "F", "S"], sort=False
+        ):
+            of = of.drop_duplicates("shift").set_index("shift")["image"]
+            moved = max(of.index)
+            if moved > 0 and 0 in of.index:
+                found.append(Pair(variant, name, who, F, S, moved, of[0], of[moved]))
+    return found
 
 
 def caption(lines: pd.DataFrame) -> list[str]:
@@ -82,16 +127,29 @@ def caption(lines: pd.DataFrame) -> list[str]:
     return said
 
 
-def pictured(pictures: pd.DataFrame) -> list[str]:
+def pictured(found: list[Pair]) -> list[str]:
     """Say what the pictures show: the mean difference of each variant, in units of the range of its map."""
-    said = []
-    outputs = pictures[pictures["variant"] != INPUT]
-    for variant, its in _by_variant(outputs):
-        images = its.drop_duplicates("shift").sort_values("shift")["image"].tolist()
-        if len(images) > 1 and images[0].shape == images[-1].shape:
-            change = float(abs(images[-1].astype(float) - images[0].astype(float)).mean()) / 255
-            said.append(f"{100 * change:.1f} % with {VARIANTS.get(variant, variant)}")
+    said = [
+        f"{100 * each.difference.mean() / 255:.1f} % with {VARIANTS.get(each.variant, each.variant)}"
+        for each in found if each.difference is not None
+    ]  # fmt: skip
     return [f"The maps differ, in the mean and in units of their range, by {listed(said)}."] if said else []
+
+
+def pictures_table(found: list[Pair]) -> Table:
+    """Return how far both maps differ, for each variant and filter, in units of the range that they share."""
+    head = ("variant", "filter", "implementation", "F", "S", "shift", "cells", "mean absolute difference",
+            "largest difference", "cells that differ")  # fmt: skip
+    rows = []
+    for each in found:
+        cells = [each.variant, each.filter, each.implementation, f"{each.F:g}", f"{each.S:g}", f"{each.shift:g}"]
+        size, difference = "x".join(map(str, each.still.shape)), each.difference
+        if difference is None:
+            rows.append([*cells, size, "", "", ""])
+            continue
+        mean, most = (f"{100 * number / 255:.1f} %" for number in (difference.mean(), difference.max()))
+        rows.append([*cells, size, mean, most, f"{100 * (difference > 0).mean():.1f} %"])
+    return Table(head, rows, 3)
 
 
 def table(lines: pd.DataFrame) -> Table:

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from reports import svg
 from reports.steps import VARIANTS
 from reports.svg import INK, MUTED
-from reports.translation import INPUT
+from reports.translation import Pair
 
 PLOT, TITLE, FOOT = 1.7, 0.32, 0.42  # inches
+SCALE = 0.68  # inches of the scale of differences
 WHAT = {"changed_fraction": "outputs changed", "relative_change": "relative change"}
 SHORT = {"A": "maximum", "A-average": "average", "A-l2": "L2 norm", "B": "two convolutions", "C": "stride alone"}
 
@@ -61,15 +62,18 @@ def _panel(axes: Axes, lines: pd.DataFrame, variants: list[str], what: str, most
         axes.plot(at, mean, **svg.look(number, markersize=4.5), zorder=3, clip_on=False)
     axes.set_xticks(shifts, [f"{shift:g}" for shift in shifts])
     axes.set_xlim(shifts[0] - 0.5, shifts[-1] + 0.5)
-    axes.set_ylim(0, 1.04 if what == "changed_fraction" else max(most * 1.05, 0.01))
+    top = 1.04 if what == "changed_fraction" else max(most * 1.05, 0.01)
+    axes.set_ylim(0, top)
+    axes.set_yticks(axes.get_yticks())
+    axes.set_ylim(-0.09 * top, top)  # what is 0 stands clear of the numbers below
     if what == "changed_fraction":
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     axes.set_xlabel("shift, pixels", color=MUTED, fontsize=8.5)
 
 
-def maps(pictures: pd.DataFrame) -> dict[str, str]:
-    """Draw for each variant its map, the map of the moved photograph, and how far they differ."""
-    return svg.drawn(lambda narrow: _maps(pictures, narrow), "maps")
+def maps(found: list[Pair], photograph: np.ndarray | None) -> dict[str, str]:
+    """Draw for each variant its map, the map of the moved photograph, and how far they differ, with the scale of it."""
+    return svg.drawn(lambda narrow: _maps(found, photograph, narrow), "maps")
 
 
 @dataclass(frozen=True)
@@ -84,33 +88,27 @@ class Tile:
     difference: bool = False
 
 
-def _tiles(pictures: pd.DataFrame) -> Iterator[Tile]:
-    outputs = pictures[pictures["variant"] != INPUT]
-    photographs = pictures[pictures["variant"] == INPUT]["image"].tolist()[:1]
-    for image in photographs:
-        yield Tile(0, 0, image, "photograph")
-    shift = max(outputs["shift"])
-    of = {each: outputs[outputs["variant"] == each].drop_duplicates("shift").set_index("shift")["image"]
-          for each in _variants(outputs)}  # fmt: skip
-    both = {variant: its for variant, its in of.items() if {0, shift} <= {*its.index}}
-    for series, (variant, its) in enumerate(both.items(), start=len(photographs)):
-        first = series == len(photographs)
-        still, moved = its[0].astype(float), its[shift].astype(float)
-        yield Tile(series, 0, still, SHORT.get(variant, variant), "as it is" if first else "")
-        yield Tile(series, 1, moved, "", f"moved by {shift:g}" if first else "")
-        if still.shape == moved.shape:
-            yield Tile(series, 2, abs(moved - still), "", "difference" if first else "", True)
+def _tiles(found: list[Pair], photograph: np.ndarray | None) -> Iterator[Tile]:
+    if photograph is not None:
+        yield Tile(0, 0, photograph, "photograph")
+    for series, each in enumerate(found, start=int(photograph is not None)):
+        first = each is found[0]
+        yield Tile(series, 0, each.still, SHORT.get(each.variant, each.variant), "as it is" if first else "")
+        yield Tile(series, 1, each.moved, "", f"moved by {each.shift:g}" if first else "")
+        if each.difference is not None:
+            yield Tile(series, 2, each.difference, "", "difference" if first else "", True)
 
 
-def _maps(pictures: pd.DataFrame, narrow: bool) -> Figure:
-    tiles = [*_tiles(pictures)]
+def _maps(found: list[Pair], photograph: np.ndarray | None, narrow: bool) -> Figure:
+    tiles = [*_tiles(found, photograph)]
     series = 1 + max(each.series for each in tiles)
     most = max([float(each.image.max()) for each in tiles if each.difference] + [1.0])
     across, down = (3, series) if narrow else (series, 3)
     width = svg.NARROW if narrow else svg.WIDE
     left, above = (0.05, 0.24) if narrow else (0.85, 0)  # of the words beside, and those above each row
     cell = min(1.6, (width - left - 0.05) / across)
-    total = 0.26 + down * (cell + above)
+    scale = SCALE if any(each.difference for each in tiles) else 0.0
+    total = 0.26 + down * (cell + above) + scale
     figure = Figure(figsize=(width, total))
     for tile in tiles:
         column, row = (tile.place, tile.series) if narrow else (tile.series, tile.place)
@@ -127,7 +125,24 @@ def _maps(pictures: pd.DataFrame, narrow: bool) -> Figure:
             at = {"xytext": (-7 - 72 * cell * (tile.place == 0 and tile.series), 0), "textcoords": "offset points"}
             axes.annotate(tile.beside, (0, 0.5), xycoords="axes fraction", color=MUTED, fontsize=8.5, ha="right",
                           va="center", **at)  # fmt: skip
+    if scale:
+        _scale(figure, left + (0 if narrow else cell * (photograph is not None)), min(2.6, width - left - 0.2), most)
     return figure
+
+
+def _scale(figure: Figure, left: float, width: float, most: float) -> None:
+    """Draw the scale of all differences below them: what a colour stands for, in units of the range of a map."""
+    across, down = figure.get_size_inches()
+    axes = figure.add_axes((left / across, (SCALE - 0.32) / down, width / across, 0.1 / down), yticks=[])
+    svg.bare(axes)
+    ramp = np.linspace(0, 1, 64)[np.newaxis]
+    axes.imshow(ramp, cmap="cividis", aspect="auto", interpolation="none", extent=(0, most / 255, 0, 1))
+    axes.set_xticks([0, most / 510, most / 255], ["0", f"{50 * most / 255:.2g} %", f"{100 * most / 255:.2g} %"])
+    ends = axes.get_xticklabels()
+    ends[0].set_ha("left")
+    ends[-1].set_ha("right")
+    axes.annotate("difference, of the range of the map", (0, 1), (0, 3), "axes fraction", "offset points",
+                  color=MUTED, fontsize=8.5)  # fmt: skip
 
 
 def _variants(lines: pd.DataFrame) -> list[str]:
