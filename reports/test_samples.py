@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import __main__, claims, excerpt, made_up
+from reports import __main__, claims, excerpt, made_up, picture
 from reports.benchmarks import load
 from reports.test_measured import SECTIONS
 from reports.test_page import outline, said
@@ -47,8 +47,14 @@ def test_the_samples_name_no_folder_of_the_machine_that_made_them():
 def test_the_samples_are_small():
     for file in (VERDICTS, BENCH):
         text = file.read_text(encoding="utf-8")
-        assert text.count("\n") < 400
+        assert text.count("\n") < 1000
         assert len(text) < 400_000
+
+
+def test_the_readme_s_picture_is_drawn_from_the_samples(tmp_path):
+    drawn = tmp_path / "matrix.svg"
+    assert picture.main([f"--results={VERDICTS}", f"--out={drawn}"]) == 0
+    assert drawn.read_bytes() == (VERDICTS.parent.parent / "matrix.svg").read_bytes()
 
 
 def test_a_sample_compares_with_itself(capsys):
