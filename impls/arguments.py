@@ -166,7 +166,7 @@ def pooling(
     if len(shape) != 4:
         raise ValueError(f"x shape {tuple(shape)}: (N, C, H, W) is accepted")
     window = pair(size, "window size", 1)
-    for name, F, around in zip(("vertical", "horizontal"), window, sides(padding), strict=True):
+    for name, F, around in zip(("vertical", "horizontal"), window, sides(padding)):  # noqa: B905 (3.9)
         if not isinstance(around, str) and max(around) >= F:
             raise ValueError(f"{name} padding {max(around)}: less than the window size {F} is accepted in pooling")
     return axes(shape, window, stride, padding, dilation, ceil_mode)

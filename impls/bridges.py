@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impls import arguments
+from impls import arguments, outputs
 from impls.contract import OPERATIONS, Array, Contract, Declarations, Pair
 from impls.spelling import meant
 
@@ -126,10 +126,12 @@ def from_nhwc(implementation: object = None, /, **operations: Function) -> Simpl
         @wraps(function)
         def call(*arrays: Any, **parameters: Any) -> Any:
             positional = [given(names[i], value) for i, value in enumerate(arrays)]
-            outputs = function(*positional, **{name: given(name, value) for name, value in parameters.items()})
-            if not isinstance(outputs, tuple):
-                return outputs.transpose(_TO_NCHW[results[0]]) if isinstance(outputs, np.ndarray) else outputs
-            return tuple(out.transpose(_TO_NCHW[name]) for out, name in zip(outputs, results, strict=True))
+            found = function(*positional, **{name: given(name, value) for name, value in parameters.items()})
+            if not isinstance(found, tuple):
+                return found.transpose(_TO_NCHW[results[0]]) if isinstance(found, np.ndarray) else found
+            if len(found) != len(results):
+                return found  # which is judged
+            return tuple(out.transpose(_TO_NCHW[name]) for out, name in zip(found, results))  # noqa: B905 (3.9)
 
         return call
 
@@ -181,7 +183,7 @@ def from_shared_library(path: str | Path, float32: str = "", *, float64: str = "
         if dtype.name not in functions:
             raise ValueError(f"dtype {dtype}: {' and '.join(functions)} are accepted")
         dense = [None if given is None else np.require(given, dtype, ["C", "A"]) for given in (x, w, b)]
-        y = np.full((N, K, rows.outputs, columns.outputs), np.nan, dtype)
+        y = outputs.unwritten((N, K, rows.outputs, columns.outputs), dtype)
         functions[dtype.name](
             *(None if given is None else given.ctypes.data for given in dense), y.ctypes.data,
             N, C, H, W, K, FH, FW, rows.stride, columns.stride, ph, pw, rows.dilation, columns.dilation, G,

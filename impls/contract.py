@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from impls.spelling import meant
 
 Array = NDArray[Any]
-Pair = tuple[int, int] | list[int]  # (vertical, horizontal)
+Pair = Union[tuple[int, int], list[int]]  # noqa: UP007 (3.9): (vertical, horizontal)
 
 OPERATIONS = (
     "out_size",
@@ -181,6 +181,7 @@ class Declarations:
     layouts: str = "any"  # "contiguous": C order, aligned, native, writable
     accuracy: str = "direct"  # chooses the bound: "fft", "tf32", "winograd(4,3;0,1,-1,2,-1/2)"
     limits: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)  # {"F": (3,), "S": (1, 2)}
+    over_reads: int = 0  # bytes past the end of an input that a kernel may read, as vector loads do; never written
     options: tuple[str, ...] = ()  # extras it offers: "asymmetric_padding", "ceil_mode", ...
 
     @classmethod
@@ -305,6 +306,15 @@ def _flag(attribute: str) -> Callable[[object], bool]:
     return read
 
 
+def _count(attribute: str) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if type(value) is not int or not 0 <= value <= _MOST_OVER_READ:
+            raise ValueError(f"{attribute} = {value!r}: accepted is a number of bytes from 0 to {_MOST_OVER_READ}")
+        return value
+
+    return read
+
+
 def _accuracy(value: object) -> str:
     if isinstance(value, str) and value.startswith("winograd"):
         parse_winograd(value)
@@ -329,6 +339,7 @@ def _limits(value: object) -> dict[str, tuple[int, ...]]:
     return limits
 
 
+_MOST_OVER_READ = 4096
 _DTYPES = ("float16", "float32", "float64")
 _MOST = {"F": 64, "S": 256, "D": 256, "P": 256, "G": 256, "N": 1024}  # what the definition computes in a second or so
 _LEAST = {"N": 0, "C": 1, "H": 1, "W": 1, "K": 1, "F": 1, "S": 1, "P": 0, "D": 1, "G": 1}
@@ -342,5 +353,6 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "layouts": _one_of("layouts", ("any", "contiguous")),
     "accuracy": _accuracy,
     "limits": _limits,
+    "over_reads": _count("over_reads"),
     "options": _several_of("options", ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")),
 }

@@ -122,7 +122,8 @@ def better_object(spec: str, namespace: object) -> str:
         return f"its {inner} offers some: give that a name of its own in {holder}, then {holder}:{inner}"
     if offering:
         return f"did you mean {' or '.join(f'{spec}:{inner}' for inner in offering)}?"
-    for member, value in inspect.getmembers_static(namespace):
+    for member in dir(namespace):
+        value = inspect.getattr_static(namespace, member, None)  # which runs nothing of the user's
         if callable(value) and not member.startswith("_") and (hint := meant(member, OPERATIONS, cutoff=0.8)):
             return f"it has {member}{hint}"
     return ""

@@ -63,7 +63,12 @@ def note(error: BaseException, function: Callable[..., Any]) -> None:
     """
     place = of_error(error) or of_function(function)
     if place and _NOTE + place not in getattr(error, "__notes__", ()):  # one error may be raised again and again
-        error.add_note(_NOTE + place)
+        put(error, place)
+
+
+def put(error: BaseException, place: str) -> None:
+    """Note a place on an error: what `add_note` does, which Python 3.9 lacks."""
+    error.__notes__ = [*getattr(error, "__notes__", ()), _NOTE + place]
 
 
 def noted(error: BaseException) -> str:

@@ -37,6 +37,7 @@ class Subject:
         if supports is not None and not callable(supports):
             raise ValueError(f"supports = {supports!r}: accepted is a function of an operation and its parameters")
         self._supports = None if supports is None else _placed(supports)
+        self.has_supports = supports is not None
         self._accepted: dict[str, frozenset[str] | None] = {}
         if not any(operation in self._functions for operation in OPERATIONS):
             raise ValueError(f"it defines none of the operations {', '.join(OPERATIONS)}")
@@ -44,16 +45,28 @@ class Subject:
     def __repr__(self) -> str:
         return f"Subject({self.spec!r})"
 
+    def begin(self, seed: int | None = None) -> None:
+        """Take note that a property begins, or a case with this seed: it matters where the process is another."""
+
+    @property
+    def offered(self) -> list[str]:
+        """The operations that it defines, and `prepare`."""
+        return [*self._functions]
+
     def offers(self, operation: str) -> bool:
         """Tell whether it defines the operation (or `prepare`)."""
         return operation in self._functions
 
     def takes(self, operation: str, parameter: str) -> bool:
         """Tell whether the operation has a parameter of that name; True where that cannot be seen."""
+        accepted = self.accepted(operation)
+        return accepted is None or parameter in accepted
+
+    def accepted(self, operation: str) -> frozenset[str] | None:
+        """Return the names that the operation's parameters have; None where that cannot be seen."""
         if operation not in self._accepted:
             self._accepted[operation] = _parameters(self._function(operation))
-        accepted = self._accepted[operation]
-        return accepted is None or parameter in accepted
+        return self._accepted[operation]
 
     def supports(self, operation: str, **parameters: Any) -> str | None:
         """Return None where it can be asked for this, else the reason why not.
@@ -62,15 +75,19 @@ class Subject:
         """
         if operation not in self._functions:
             return f"{self.name} does not offer {operation}"
-        if self._supports is None:
+        if not self.has_supports:
             return None
-        reason = self._supports(operation, **parameters)
+        reason = self.reason(operation, parameters)
         if reason is not None and (not isinstance(reason, str) or not reason):
             raise ValueError(
                 f"{self.spec}: supports({operation!r}, ...) returned {reason!r}; accepted is None, which means "
                 f"supported, or a string, the reason why not"
             )
         return reason
+
+    def reason(self, operation: str, parameters: dict[str, Any]) -> Any:
+        """Return what the implementation's own `supports` returns."""
+        return self._supports(operation, **parameters)  # type: ignore[misc]
 
     def call(self, operation: str, *arrays: Any, **parameters: Any) -> Any:
         """Call the operation and return what it returns; what it raises is raised, with a note that tells where.

@@ -1,0 +1,133 @@
+"""The process that an implementation runs in. Python 3.9, NumPy 1.21.
+
+It imports the implementation and, where it may fork, stays a template that never calls it: each worker is forked from
+it, and when one dies the template tells of what and forks the next.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from impls.isolation import wire
+
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: sent when the thread that started this process ends, too
+
+
+def main() -> None:
+    """Serve calls; the arguments are the numbers of the status channel and the two memories, and settings in JSON.
+
+    Each worker gets its channel through the status channel: what an earlier one left unread, none will read.
+    """
+    status, arrays, results = (int(number) for number in sys.argv[1:4])
+    settings = json.loads(sys.argv[4])
+    libc = ctypes.CDLL(None)
+    libc.prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=False)
+    tell = socket.socket(fileno=status)
+    try:
+        worker = Worker(settings, arrays, results)
+    except ValueError as error:
+        wire.send(tell, {"refused": str(error)})
+        return
+    fork = settings["fork"] and may_fork()
+    wire.send(tell, {**worker.told(), "fork": fork})
+    while True:
+        _, descriptors, _, _ = socket.recv_fds(tell, 1, 1)
+        if not descriptors:
+            return
+        channel = socket.socket(fileno=descriptors[0])
+        pid = os.fork() if fork else 0
+        if pid == 0:
+            libc.prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+            worker.serve(channel, settings["memory"])
+            os._exit(0)
+        channel.close()
+        _, ended, used = os.wait4(pid, 0)
+        grown = used.ru_maxrss - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        tell.sendall(struct.pack("<iq", ended, grown << 10))
+
+
+def may_fork() -> bool:
+    """Whether what was imported stands it: neither threads of Python's nor a GPU in use."""
+    torch = sys.modules.get("torch")
+    return threading.active_count() == 1 and not (torch is not None and torch.cuda.is_initialized())
+
+
+class Worker:
+    """An implementation, and the memory that it is given and gives back. Raises ValueError as registry.subject does."""
+
+    def __init__(self, settings: dict[str, Any], arrays: int, results: int) -> None:
+        from impls import outputs, registry
+        from impls.isolation.memory import Given, Outputs
+
+        self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
+        self.given, self.results = Given(arrays), results
+        self.outputs = Outputs()
+        outputs.allocate = self.outputs.allocate
+
+    def told(self) -> dict[str, Any]:
+        """Tell what the parent must know of the implementation."""
+        subject = self.subject
+        accepted = {name: subject.accepted(name) for name in subject.offered}
+        return {
+            "name": subject.name,
+            "declared": asdict(subject.declared),
+            "script": list(subject.script),
+            "offered": {name: None if names is None else sorted(names) for name, names in accepted.items()},
+            "supports": subject.has_supports,
+        }
+
+    def serve(self, channel: socket.socket, memory: int) -> None:
+        """Answer until the parent closes the channel; a process that the implementation has forked does not."""
+        from impls.isolation.memory import Results, held
+
+        if memory:
+            resource.setrlimit(resource.RLIMIT_DATA, (held() + memory,) * 2)
+        results, pid = Results(self.results), os.getpid()
+        wire.send(channel, {"pid": pid})
+        while True:
+            message = wire.receive(channel)
+            if message is None:
+                return
+            results.used = 0
+            answer = self.answer(message, results)
+            if os.getpid() != pid:
+                return
+            wire.send(channel, answer)
+
+    def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
+        """Make one call and tell what came of it."""
+        from impls import places
+
+        self.given.begin(message["capacity"], writable=message["writable"])
+        self.outputs.begin(message["side"])
+        do, operation = message["do"], message["operation"]
+        put = message["put"]
+        arrays, parameters, options = wire.decoded(message["arrays"], lambda number: self.given.get(put[number]))
+        try:
+            if do == "call":
+                found = self.subject.call(operation, *arrays, **parameters)
+            elif do == "reason":
+                found = self.subject.reason(operation, parameters)
+            else:
+                found = self.subject.probe(do, operation, arrays, parameters, **options)
+            return {"found": wire.encoded(found, results.put), "wrong": self.outputs.findings()}
+        except BaseException as error:
+            name, refusal = type(error).__name__, isinstance(error, ValueError)
+            said = str(error)[:5000]
+            wrong = [finding for finding in self.outputs.findings() if finding[0] != "unwritten"]
+            return {"raised": [name, refusal, said], "place": places.noted(error), "wrong": wrong}

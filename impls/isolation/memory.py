@@ -1,0 +1,252 @@
+"""Memory that two processes share, each array of it at the edge of pages that nobody may touch. Python 3.9 and Linux.
+
+An array lies in a slot. In the child's address space a slot has a guard before and behind it: an array that ends where
+its slot ends ("right") makes a read or write one element past its end a fault, one that begins where its slot begins
+("left") the same before its start. "loose" leaves room on both sides, with a pattern in it that tells whether it was
+written.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from typing import Any
+
+import numpy as np
+
+PAGE = mmap.PAGESIZE
+GUARD = 1 << 20  # bytes on each side of a slot: an access so far out still meets it
+SLACK = 1 << 16  # bytes on each side of an array that lies loose
+PATTERN = 0xA5
+SPARE, SPARE_SIZE = 8, 1 << 24  # slots of one size that are kept for later results, and how large they may be
+
+PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
+_SHARED, _PRIVATE, _FIXED, _ANONYMOUS, _NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
+
+Descriptor = list[Any]  # [slot, offset, dtype, shape]
+
+
+class Arena:
+    """The parent's side: slots for what is passed, one array in each, in one file of memory."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("poolproof-arrays")
+        self.count, self.capacity = 4, 16 * PAGE
+        self._map()
+
+    def _map(self) -> None:
+        os.ftruncate(self.fd, self.count * self.capacity)
+        self.bytes = np.frombuffer(mmap.mmap(self.fd, self.count * self.capacity), np.uint8)
+
+    def reserve(self, count: int, largest: int) -> None:
+        """Make room for so many arrays of at most so many bytes."""
+        needed = largest + 2 * SLACK
+        if count > self.count or needed > self.capacity:
+            self.count = max(self.count, 1 << (count - 1).bit_length())
+            while self.capacity < needed:
+                self.capacity *= 2
+            self._map()
+
+    def put(self, slot: int, array: Any, side: str, allowance: int = 0) -> Descriptor:
+        """Copy an array into a slot, on that side of it; `allowance` bytes behind it may be read."""
+        dense = np.ascontiguousarray(array)
+        size = dense.nbytes
+        allowance = -(-allowance // (array.itemsize or 1)) * array.itemsize  # so that elements stay aligned
+        offset = {"right": self.capacity - size - allowance, "left": 0, "loose": SLACK}[side]
+        begin = slot * self.capacity
+        if side == "loose":
+            self.bytes[begin : begin + self.capacity] = PATTERN
+        if size:
+            self.bytes[begin + offset : begin + offset + size] = dense.reshape(-1).view(np.uint8)
+        return [slot, offset, array.dtype.str, list(array.shape)]
+
+    def written_around(self, descriptor: Descriptor) -> list[Any]:
+        """Tell where the pattern around a loose array was written: [side, bytes from the array, how many bytes]."""
+        slot, offset, dtype, shape = descriptor
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        return _written(self.bytes[slot * self.capacity : (slot + 1) * self.capacity], offset, size)
+
+    def holds(self, descriptor: Descriptor, array: Any) -> bool:
+        """Whether an array's bytes are still what was put there."""
+        slot, offset = descriptor[:2]
+        begin = slot * self.capacity + offset
+        dense = np.ascontiguousarray(array)
+        return not dense.nbytes or bool(
+            (self.bytes[begin : begin + dense.nbytes] == dense.reshape(-1).view(np.uint8)).all()
+        )
+
+
+def _written(room: Any, offset: int, size: int) -> list[Any]:
+    """Tell where the pattern around the bytes of an array was written: ["before" or "past", bytes from it, bytes]."""
+    before, past = np.flatnonzero(room[:offset] != PATTERN), np.flatnonzero(room[offset + size :] != PATTERN)
+    found = [["before", int(offset - before[0]), len(before)]] if len(before) else []
+    return [*found, ["past", int(past[0]), len(past)]] if len(past) else found
+
+
+class Results:
+    """A file of memory that the child writes results into and the parent copies them from; the child makes it grow."""
+
+    def __init__(self, fd: int = -1) -> None:
+        self.fd = os.memfd_create("poolproof-results") if fd < 0 else fd
+        self.size = os.fstat(self.fd).st_size or 16 * PAGE
+        self.used = 0
+        self._map()
+
+    def _map(self) -> None:
+        if os.fstat(self.fd).st_size < self.size:
+            os.ftruncate(self.fd, self.size)
+        self.bytes = np.frombuffer(mmap.mmap(self.fd, self.size), np.uint8)
+
+    def put(self, array: Any) -> list[Any]:
+        """Append an array; a message gives its [offset, dtype, shape] on."""
+        dense = np.ascontiguousarray(array)
+        begin, end = self.used, self.used + dense.nbytes
+        if end > self.size:
+            while self.size < end:
+                self.size *= 2
+            self._map()
+        if dense.nbytes:
+            self.bytes[begin:end] = dense.reshape(-1).view(np.uint8)
+        self.used = -(-end // 64) * 64
+        return [begin, array.dtype.str, list(array.shape)]
+
+    def get(self, descriptor: list[Any]) -> Any:
+        """Copy an array out."""
+        offset, dtype, shape = descriptor
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if offset + size > self.size:
+            self.size = os.fstat(self.fd).st_size
+            self._map()
+        return self.bytes[offset : offset + size].copy().view(dtype).reshape(shape)
+
+
+# --- the child's side -------------------------------------------------------------------------------------------------
+
+
+def _libc() -> Any:
+    libc: Any = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+    libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return libc
+
+
+def held() -> int:
+    """Give the bytes of its own that this process has: what RLIMIT_DATA counts."""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
+
+
+class Slot:
+    """Pages between two guards, of a file of memory or of the process's own."""
+
+    def __init__(self, capacity: int, fd: int = -1, offset: int = 0) -> None:
+        self.libc, self.capacity = _libc(), capacity
+        self.reserved = self.libc.mmap(None, capacity + 2 * GUARD, PROT_NONE, _PRIVATE | _ANONYMOUS | _NORESERVE, -1, 0)
+        flags = _FIXED | (_SHARED if fd >= 0 else _PRIVATE | _ANONYMOUS)
+        self.protection = PROT_READ | PROT_WRITE
+        self.base = self.libc.mmap(self.reserved + GUARD, capacity, self.protection, flags, fd, offset)
+        if self.base != self.reserved + GUARD:
+            raise MemoryError(f"no room for a guarded slot of {capacity} bytes")
+        self.buffer: Any = (ctypes.c_char * capacity).from_address(self.base)
+        self.bytes = np.ndarray(capacity, np.uint8, self.buffer)
+
+    def protect(self, protection: int) -> None:
+        """Let the pages be read, or read and written."""
+        if protection != self.protection:
+            self.libc.mprotect(self.base, self.capacity, protection)
+            self.protection = protection
+
+    def array(self, offset: int, dtype: Any, shape: Any) -> Any:
+        """Give an array in the slot."""
+        return np.ndarray(tuple(shape), np.dtype(dtype), self.buffer, offset)
+
+    def release(self) -> None:
+        """Give the pages and their guards back."""
+        self.libc.munmap(self.reserved, self.capacity + 2 * GUARD)
+
+
+class Given:
+    """The child's view of an Arena: its slots, mapped as they are first asked for."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd, self.capacity, self.slots = fd, 0, {}  # type: ignore[var-annotated]
+
+    def begin(self, capacity: int, *, writable: bool) -> None:
+        """Follow the parent, whose slots may have grown; their arrays are to be read, or read and written."""
+        if capacity != self.capacity:
+            for slot in self.slots.values():
+                slot.release()
+            self.capacity, self.slots = capacity, {}
+        self.protection = PROT_READ | PROT_WRITE if writable else PROT_READ
+
+    def get(self, descriptor: Descriptor) -> Any:
+        """Give an array that the parent has put."""
+        number, offset, dtype, shape = descriptor
+        slot = self.slots.get(number)
+        if slot is None:
+            slot = self.slots[number] = Slot(self.capacity, self.fd, number * self.capacity)
+        slot.protect(self.protection)
+        return slot.array(offset, dtype, shape)
+
+
+class Outputs:
+    """Guarded, poisoned arrays for results that foreign code writes, and what is wrong with them afterwards.
+
+    An allocation is given back by `begin`, not before: results may be kept as long as a message is served.
+    """
+
+    def __init__(self) -> None:
+        self.side, self.taken, self.free = "right", [], {}  # type: ignore[var-annotated]
+
+    def begin(self, side: str) -> None:
+        """Start a message, whose arrays lie on that side of their slots."""
+        for slot, *_ in self.taken:
+            kept = self.free.setdefault(slot.capacity, [])
+            if len(kept) < SPARE and slot.capacity <= SPARE_SIZE:
+                kept.append(slot)
+            else:
+                slot.release()
+        self.side, self.taken = side, []
+
+    def allocate(self, shape: Any, dtype: Any) -> Any:
+        """Give an array of poison at a guard; the rest of its pages has the pattern in it."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        slack = SLACK if self.side == "loose" else 0
+        capacity = PAGE
+        while capacity < size + 2 * slack:
+            capacity *= 2
+        try:
+            slot = self.free[capacity].pop()  # in one step, as several threads may ask
+        except LookupError:
+            slot = Slot(capacity)
+        offset = {"right": capacity - size, "left": 0, "loose": slack}[self.side]
+        slot.bytes[:] = PATTERN
+        slot.bytes[offset : offset + size].view(_unsigned(dtype))[:] = poison(dtype)
+        self.taken.append((slot, offset, size, dtype, tuple(shape)))
+        return slot.array(offset, dtype, shape)
+
+    def findings(self) -> list[Any]:
+        """Tell what was written around, and what was left unwritten: [kind, number, facts...] for each."""
+        found = []
+        for number, (slot, offset, size, dtype, shape) in enumerate(self.taken):
+            found += [[kind, number, *facts] for kind, *facts in _written(slot.bytes, offset, size)]
+            left = slot.bytes[offset : offset + size].view(_unsigned(dtype)) == poison(dtype)
+            if left.any():
+                first = [int(i) for i in np.unravel_index(int(left.argmax()), shape)]
+                found.append(["unwritten", number, int(left.sum()), int(left.size), first])
+        return found
+
+
+def poison(dtype: Any) -> int:
+    """Give the bits of an element that no computation gives: a NaN with a payload, or the pattern throughout."""
+    if dtype.kind == "f":
+        return {2: 0x7E5A, 4: 0x7FC0DEAD, 8: 0x7FF8DEADDEADDEAD}[dtype.itemsize]
+    return int.from_bytes(bytes([PATTERN]) * dtype.itemsize, "little")
+
+
+def _unsigned(dtype: Any) -> str:
+    return f"u{dtype.itemsize}"

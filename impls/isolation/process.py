@@ -1,0 +1,261 @@
+"""The parent's hold on the process that an implementation runs in: started, asked, watched, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+from impls.isolation import wire
+from impls.isolation.failures import Exited, Failure, Hung, OutOfMemory, crashed
+from impls.isolation.memory import Arena, Results
+
+ROOT = Path(__file__).parents[2]
+STARTING = 120.0  # seconds for an import
+LIMIT = 10.0  # seconds for a call
+LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
+PATIENCE = 20  # or this many times the slowest good call
+ENDING = 2.0  # seconds in which a process that has closed its channel ends
+MEMORY = 4 << 30  # bytes that calls may take beyond what is held after the import
+KEPT = 1 << 16  # bytes of what is printed that are kept
+
+SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|(_|API|ACCESS|PRIVATE)_?KEY|CREDENTIAL|COOKIE|(^|_)(AUTH|PAT|PWD)$", re.IGNORECASE
+)
+LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")  # of an address
+CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory not written shows, heaps are checked
+DEBUGGING = "libc_malloc_debug.so.0"  # where glibc 2.34 and later keep MALLOC_CHECK_
+LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
+# what faulthandler prints
+FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
+STACK = re.compile(
+    r"^(Fatal Python error: |Current thread |Thread 0x|  File |Extension modules: |  <no Python frame>).*\n?",
+    re.MULTILINE,
+)
+CALLERS = {str(ROOT / "impls" / name) for name in ("subject.py", "probes.py", "bridges.py", "outputs.py")}
+
+
+class Process:
+    """A child of one implementation, `told` what it is. Raises ValueError, in its words, where it cannot be loaded.
+
+    It ends with this object, and with the thread that started it.
+    """
+
+    def __init__(
+        self, spec: str, directory: Path, *, fork: bool = True, python: str = sys.executable, memory: int = MEMORY
+    ) -> None:
+        self.settings: dict[str, Any] = {"spec": spec, "directory": str(directory), "fork": fork, "memory": memory}
+        self.python = python
+        self.arena, self.results = Arena(), Results()
+        self.limit, self.slowest = LIMIT, 0.0
+        self.ended = True
+        self._start()
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and return the answer. Raises a Failure, with a new worker in place of the one that failed."""
+        if self.talk is None:
+            self._again()
+        assert self.talk is not None
+        self.said = b""
+        began = time.perf_counter()
+        try:
+            with contextlib.suppress(ConnectionError):  # it is told in the answer
+                wire.send(self.talk, message)
+            answer = self._answer(self.talk, self.limit)
+        except Failure as failure:
+            if isinstance(failure, Hung):
+                self.limit = min(self.limit, max(LEAST, PATIENCE * self.slowest))
+            self._again()
+            raise
+        self.slowest = max(self.slowest, time.perf_counter() - began)
+        return answer
+
+    def calm(self) -> None:
+        """Give calls the whole time limit again."""
+        self.limit = LIMIT
+
+    def fresh(self) -> None:
+        """Put a worker that has not been called in the place of this one."""
+        self._again()
+
+    # its life
+
+    def _start(self) -> None:
+        """Start the interpreter, and wait until the implementation is imported and a worker ready."""
+        self.status, tell = socket.socketpair()
+        self.out, printed = os.pipe()
+        os.set_blocking(self.out, False)
+        passed = (tell.fileno(), self.arena.fd, self.results.fd)
+        # a file of the user's folder must not stand in for one of the standard library
+        code = f"import sys; sys.path[:] = [{str(ROOT)!r}, *filter(None, sys.path)]; "
+        self.running: subprocess.Popen[bytes] = subprocess.Popen(
+            [self.python, "-u", "-c", f"{code}from impls.isolation.child import main; main()",
+             *map(str, passed), json.dumps(self.settings)],
+            pass_fds=passed, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
+            env=environment(), cwd=self.settings["directory"],
+        )  # fmt: skip
+        tell.close()
+        os.close(printed)
+        self.talk: socket.socket | None = None
+        self.said = b""
+        self.poll = select.poll()
+        self.poll.register(self.out, select.POLLIN)
+        self.open = [self.status]
+        self.end = weakref.finalize(self, _end, self.running, self.open, self.out)
+        try:
+            self.poll.register(self.status, select.POLLIN)
+            told = self._answer(self.status, STARTING)
+            self.poll.unregister(self.status)
+            if "refused" in told:
+                raise ValueError(told["refused"])
+            self.told = told
+            self._worker()
+        except BaseException:
+            self.end()
+            raise
+
+    def _worker(self) -> None:
+        """Hand a channel to the process, which puts a worker behind it."""
+        self.talk, theirs = socket.socketpair()
+        self.open.append(self.talk)
+        self.poll.register(self.talk, select.POLLIN)
+        with theirs:
+            socket.send_fds(self.status, [b"."], [theirs.fileno()])
+        self.ended = False
+        self.worker = int(self._answer(self.talk, STARTING)["pid"])
+
+    def _again(self) -> None:
+        """End the worker if it still runs, and put a new one in its place."""
+        if self.talk is not None:
+            self.poll.unregister(self.talk)
+            self.open.remove(self.talk)
+            self.talk.close()
+            self.talk = None
+        if not self.ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.worker, signal.SIGKILL)
+            self._outcome()
+        if self.told["fork"] and self.running.poll() is None:
+            with contextlib.suppress(OSError, Failure):
+                self._worker()
+                return
+        self.end()
+        self._start()
+
+    def _outcome(self) -> tuple[int | None, int]:
+        """Wait for the worker to end: its exit code, None where it does not end, and the memory that it took."""
+        if self.told["fork"]:
+            self.status.settimeout(ENDING)
+            with contextlib.suppress(OSError):
+                told = self.status.recv(12)
+                if len(told) == 12:
+                    self.ended = True
+                    status, grown = struct.unpack("<iq", told)
+                    return os.waitstatus_to_exitcode(status), grown
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self.running.wait(ENDING)
+            self.ended = True
+            return code, 0
+        return None, 0
+
+    # what it says
+
+    def _answer(self, channel: socket.socket, seconds: float) -> Any:
+        """Wait for a message. Raises a Failure where none comes."""
+        deadline, received, number = time.monotonic() + seconds, b"", channel.fileno()
+        while True:
+            left = deadline - time.monotonic()
+            events = self.poll.poll(left * 1000) if left > 0 else ()
+            if not events:
+                raise Hung(f"there was no answer in {seconds:.3g} s{self._stack()}")
+            for ready, _ in events:
+                if ready == self.out:
+                    self._listen()
+                elif ready == number:
+                    more = b""
+                    with contextlib.suppress(ConnectionError):
+                        more = channel.recv(1 << 16)
+                    if not more:
+                        raise self._died(channel)
+                    received += more
+            if wire.whole(received):
+                try:
+                    return wire.read(received)
+                except ValueError:
+                    raise Exited("it wrote into its channel to the suite") from None
+
+    def _died(self, channel: socket.socket) -> Failure:
+        """Make the failure of a process that has closed its channel, as it does when it ends."""
+        if channel is self.status:  # it has not told what it is
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.running.wait(ENDING)
+            code, grown = self.running.returncode, 0
+        else:
+            code, grown = self._outcome()
+        self._listen()
+        if code is None:
+            return Exited("it closed its channel to the suite")
+        kind: type[Failure] = crashed(-code) if code < 0 else Exited
+        how = f"died of {kind.__name__} ({kind.__doc__})" if code < 0 else f"ended itself, with status {code}"
+        most = self.settings["memory"]
+        if code != 0 and most and grown > most * 3 // 4:
+            kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} of the {most >> 20:,} MiB that it may"
+        return kind(f"the process {how}{self._where() if code < 0 else self._last_words()}")
+
+    def _stack(self) -> str:
+        """Ask a process that hangs where it is."""
+        with contextlib.suppress(ProcessLookupError, AttributeError):  # it may hang before there is a worker
+            os.kill(self.worker, signal.SIGUSR1)
+            time.sleep(0.05)
+        self._listen()
+        return self._where()
+
+    def _where(self) -> str:
+        """Read, from what faulthandler has printed, the innermost line that is the implementation's."""
+        frames = FRAME.findall(self.said.decode(errors="replace"))
+        for file, line, function in frames:
+            if file not in CALLERS and not Path(file).is_relative_to(ROOT / "impls" / "isolation"):
+                return f"\n  at     {file}:{line} in {function}{self._last_words()}"
+        return self._last_words()
+
+    def _last_words(self) -> str:
+        """The last lines that it has printed, faulthandler's left out."""
+        lines = STACK.sub("", self.said.decode(errors="replace")).strip().splitlines()
+        return "".join(f"\n  said   {line[:200]}" for line in lines[-2:])
+
+    def _listen(self) -> None:
+        """Take what was printed, and keep its end."""
+        with contextlib.suppress(BlockingIOError, KeyError):
+            more = os.read(self.out, 1 << 17)
+            if not more:  # whatever had it open has ended
+                self.poll.unregister(self.out)
+            self.said = (self.said + more)[-KEPT:]
+
+
+def environment() -> dict[str, str]:
+    """Pass on the environment but for what looks like a secret, and have the C library check memory."""
+    passed = {name: value for name, value in os.environ.items() if not SECRET.search(name) and not LOGIN.search(value)}
+    debugging = next((path for folder in LIBRARIES if Path(path := f"{folder}/{DEBUGGING}").exists()), "")
+    preload = " ".join(filter(None, (passed.get("LD_PRELOAD"), debugging)))
+    return passed | CHECKING | ({"LD_PRELOAD": preload} if preload else {})
+
+
+def _end(running: subprocess.Popen[bytes], sockets: list[socket.socket], out: int) -> None:
+    """End the process and all that it has begun."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    for each in sockets:
+        each.close()
+    os.close(out)

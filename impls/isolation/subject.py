@@ -1,0 +1,164 @@
+"""A Subject whose implementation runs in a process of its own, asked in the same words as one in this process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from impls import places
+from impls.contract import Declarations
+from impls.files import SpecError
+from impls.isolation import failures, wire
+from impls.isolation.process import MEMORY, Process
+from impls.subject import Subject
+
+SIDES = ("right", "left")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked: a call, or a probe by its name, with the side on which its arrays lay."""
+
+    do: str
+    operation: str
+    arrays: Sequence[Any]
+    parameters: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    side: str = "right"
+
+
+class IsolatedSubject(Subject):
+    """An implementation under test in a process of its own.
+
+    fork: whether workers may be forked from a process that has imported it; else each is a fresh interpreter. python:
+    the interpreter. memory: bytes that its calls may take, 0 for no limit. Raises SpecError, in the words of the child,
+    where it cannot be loaded. `call` and `probe` raise what the implementation raises, a Failure where the process
+    gives no answer or its memory shows a fault, and LookupError as Subject does.
+    """
+
+    def __init__(
+        self, spec: str, directory: Path, *, fork: bool = True, python: str = sys.executable, memory: int = MEMORY
+    ) -> None:
+        try:
+            self.process = Process(spec, directory, fork=fork, python=python, memory=memory)
+        except ValueError as error:
+            raise SpecError(str(error)) from None
+        except failures.Failure as failure:
+            raise SpecError(f"{spec} fails to import: {failure}") from failure
+        told = self.process.told
+        self.spec, self.name, self.script = spec, told["name"], tuple(told["script"])
+        self.declared = _declared(told["declared"])
+        self.has_supports = told["supports"]
+        self._accepted = {name: None if names is None else frozenset(names) for name, names in told["offered"].items()}
+        self._functions = {name: self._calling(name) for name in told["offered"]}
+        self.side = SIDES[0]
+        self.failed: Asked | None = None
+
+    def __repr__(self) -> str:
+        return f"IsolatedSubject({self.spec!r})"
+
+    def begin(self, seed: int | None = None) -> None:
+        """Take note that a property begins, or a case: its seed chooses the side on which arrays touch their guards."""
+        if seed is None:
+            self.process.calm()
+            self.failed = None
+        else:
+            self.side = SIDES[seed // 2 % 2]
+
+    def reason(self, operation: str, parameters: dict[str, Any]) -> Any:
+        """Return what the implementation's own `supports` returns."""
+        return self._ask(Asked("reason", operation, (), parameters))
+
+    def call(self, operation: str, *arrays: Any, **parameters: Any) -> Any:
+        """Call the operation and return what it returns; what it raises is raised."""
+        self._function(operation)
+        return self._ask(Asked("call", operation, arrays, parameters, side=self.side))
+
+    def probe(
+        self, name: str, operation: str, arrays: Sequence[Any], parameters: dict[str, Any], **options: Any
+    ) -> dict[str, Any]:
+        """Run an experiment of `impls.probes` in the implementation's process."""
+        self._function(operation)
+        if name == "prepared":
+            self._function("prepare")
+        facts: dict[str, Any] = self._ask(Asked(name, operation, arrays, parameters, options, self.side))
+        return facts
+
+    def exchange(self, asked: Asked, *, at_edge: int | None = None, writable: bool = False) -> dict[str, Any]:
+        """Have the child do what is asked, and return its answer, with what has become of the inputs' memory.
+
+        at_edge: all arrays but this one lie loose, -1 for the results, None for none. "around": of each array that lies
+        loose, where bytes around it were written; "changed": which arrays were. Raises a Failure.
+        """
+        held: list[np.ndarray] = []
+        everything = [list(asked.arrays), asked.parameters, asked.options]
+        encoded = wire.encoded(everything, lambda array: held.append(array) or len(held) - 1)  # type: ignore[func-returns-value]
+        arena, allowed = self.process.arena, self.declared.over_reads
+        arena.reserve(len(held), max((array.nbytes for array in held), default=0))
+        sides = [asked.side if at_edge in (None, number) else "loose" for number in range(len(held))]
+        put = [
+            arena.put(number, array, side, allowed if side == "right" else 0)
+            for number, (array, side) in enumerate(zip(held, sides, strict=True))
+        ]
+        answer = self.process.ask(
+            {
+                "do": asked.do, "operation": asked.operation, "capacity": arena.capacity, "writable": writable,
+                "side": asked.side if at_edge in (None, -1) else "loose", "arrays": encoded, "put": put,
+            }
+        )  # fmt: skip
+        if writable:
+            around = {i: arena.written_around(put[i]) for i, side in enumerate(sides) if side == "loose"}
+            answer["around"] = {i: places_ for i, places_ in around.items() if places_}
+            answer["changed"] = [i for i, array in enumerate(held) if not arena.holds(put[i], array)]
+        return answer
+
+    def _ask(self, asked: Asked) -> Any:
+        try:
+            answer = self.exchange(asked)
+            for finding in answer["wrong"]:
+                raise blame(*finding)
+        except failures.Failure:
+            self.failed = asked
+            raise
+        if "raised" in answer:
+            name, refusal, said = answer["raised"]
+            error = failures.raised(name, refusal)(said)
+            if answer["place"]:
+                places.put(error, answer["place"])
+            raise error
+        return wire.decoded(answer["found"], self.process.results.get)
+
+    def _calling(self, operation: str) -> Callable[..., Any]:
+        return lambda *arrays, **parameters: self.call(operation, *arrays, **parameters)
+
+
+def _declared(told: dict[str, Any]) -> Declarations:
+    """Make declarations of what JSON has made of them."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    values["limits"] = {letter: tuple(allowed) for letter, allowed in told["limits"].items()}
+    return Declarations(**values)
+
+
+def blame(kind: str, number: int, *facts: Any) -> failures.Failure:
+    """Make the failure that the child has found in the memory of a result."""
+    result = "the result" if number == 0 else f"result {number + 1}"
+    if kind == "unwritten":
+        count, total, first = facts
+        where = ", ".join(map(str, first))
+        return failures.LeftUnwritten(
+            f"{count} of {total} cells of {result} were never written, the first at [{where}]"
+        )
+    distance, count = facts
+    return failures.WroteAround(wrote(kind, distance, count, result))
+
+
+def wrote(kind: str, distance: int, count: int, what: str) -> str:
+    """Tell of bytes that were written around an array."""
+    if kind == "before":
+        return f"it wrote before the start of {what}: {count} bytes, the first of them {distance} bytes before it"
+    return f"it wrote past the end of {what}: {count} bytes, the first of them {distance} bytes past it"

@@ -1,0 +1,83 @@
+"""Values as JSON, their arrays in shared memory: what is passed to an implementation and what comes back. Python 3.9.
+
+Nothing is pickled. What is no number, text, tuple, list, dict or array comes back as an object of a type of the same
+name: enough to say that it is not what was due. So do arrays of objects, as arrays of None.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_PLAIN = frozenset((type(None), bool, int, float, str))
+
+
+def encoded(value: Any, put: Callable[[Any], Any]) -> Any:
+    """Make JSON of a value; `put` takes each array and gives what stands for it."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        if array.dtype.hasobject or array.dtype.names:
+            return {"n": list(array.shape)}
+        return {"a" if isinstance(value, np.ndarray) else "s": put(array)}
+    if isinstance(value, tuple):
+        return {"t": [encoded(item, put) for item in value]}
+    if isinstance(value, list):
+        return [encoded(item, put) for item in value]
+    if isinstance(value, dict):
+        return {"d": {str(key): encoded(item, put) for key, item in value.items()}}
+    return {"o": kind.__name__}
+
+
+def decoded(value: Any, get: Callable[[Any], Any]) -> Any:
+    """Make the value again; `get` gives the array for what stands for it."""
+    if isinstance(value, list):
+        return [decoded(item, get) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, inside),) = value.items()
+    if kind == "a":
+        return get(inside)
+    if kind == "s":
+        return get(inside)[()]
+    if kind == "t":
+        return tuple(decoded(item, get) for item in inside)
+    if kind == "d":
+        return {key: decoded(item, get) for key, item in inside.items()}
+    if kind == "n":
+        return np.empty(inside, object)
+    return type(str(inside), (), {})()
+
+
+def send(channel: socket.socket, message: Any) -> None:
+    """Send one message: its length in 4 bytes, then JSON."""
+    text = json.dumps(message).encode()
+    channel.sendall(struct.pack("<I", len(text)) + text)
+
+
+def whole(received: bytes) -> bool:
+    """Whether all of a message has arrived."""
+    return len(received) >= 4 and len(received) >= 4 + struct.unpack("<I", received[:4])[0]
+
+
+def read(received: bytes) -> Any:
+    """Read a message that has arrived. Raises ValueError where it is none."""
+    return json.loads(received[4:].decode())
+
+
+def receive(channel: socket.socket) -> Any:
+    """Wait for one message; None where the other side has closed the channel."""
+    received = b""
+    while not whole(received):
+        more = channel.recv(1 << 16)
+        if not more:
+            return None
+        received += more
+    return read(received)
