@@ -22,6 +22,8 @@ from typing import Any
 
 from impls.isolation import wire
 
+STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
+EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: sent when the thread that started this process ends, too
 
 
@@ -95,8 +97,7 @@ class Worker:
         """Answer until the parent closes the channel; a process that the implementation has forked does not."""
         from impls.isolation.memory import Results, held
 
-        if memory:
-            resource.setrlimit(resource.RLIMIT_DATA, (held() + memory,) * 2)
+        most = held() + memory + (os.cpu_count() or 1) * STACKS if memory else 0
         results, pid = Results(self.results), os.getpid()
         wire.send(channel, {"pid": pid})
         while True:
@@ -104,6 +105,8 @@ class Worker:
             if message is None:
                 return
             results.used = 0
+            if most:
+                resource.setrlimit(resource.RLIMIT_DATA, (most + EXPANSION * message["bytes"], resource.RLIM_INFINITY))
             answer = self.answer(message, results)
             if os.getpid() != pid:
                 return

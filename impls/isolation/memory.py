@@ -151,7 +151,7 @@ class Slot:
         if self.base != self.reserved + GUARD:
             raise MemoryError(f"no room for a guarded slot of {capacity} bytes")
         self.buffer: Any = (ctypes.c_char * capacity).from_address(self.base)
-        self.bytes = np.ndarray(capacity, np.uint8, self.buffer)
+        self.bytes = self.array(0, np.uint8, (capacity,))
 
     def protect(self, protection: int) -> None:
         """Let the pages be read, or read and written."""

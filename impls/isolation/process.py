@@ -27,7 +27,7 @@ LIMIT = 10.0  # seconds for a call
 LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
-MEMORY = 4 << 30  # bytes that calls may take beyond what is held after the import
+MEMORY = 1 << 30  # bytes that a call on small arrays may take beyond what is held after the import
 KEPT = 1 << 16  # bytes of what is printed that are kept
 
 SECRET = re.compile(
@@ -40,7 +40,7 @@ LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
 STACK = re.compile(
-    r"^(Fatal Python error: |Current thread |Thread 0x|  File |Extension modules: |  <no Python frame>).*\n?",
+    r"Fatal Python error: .*\n?|^(Current thread |Stack \(most recent|Thread 0x|  File |Extension modules: |  <no Python frame>).*\n?",
     re.MULTILINE,
 )
 CALLERS = {str(ROOT / "impls" / name) for name in ("subject.py", "probes.py", "bridges.py", "outputs.py")}
@@ -210,7 +210,7 @@ class Process:
         how = f"died of {kind.__name__} ({kind.__doc__})" if code < 0 else f"ended itself, with status {code}"
         most = self.settings["memory"]
         if code != 0 and most and grown > most * 3 // 4:
-            kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} of the {most >> 20:,} MiB that it may"
+            kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory"
         return kind(f"the process {how}{self._where() if code < 0 else self._last_words()}")
 
     def _stack(self) -> str:
@@ -225,7 +225,7 @@ class Process:
         """Read, from what faulthandler has printed, the innermost line that is the implementation's."""
         frames = FRAME.findall(self.said.decode(errors="replace"))
         for file, line, function in frames:
-            if file not in CALLERS and not Path(file).is_relative_to(ROOT / "impls" / "isolation"):
+            if file not in CALLERS and Path(file).is_file() and not Path(file).is_relative_to(ROOT / "impls" / "isolation"):
                 return f"\n  at     {file}:{line} in {function}{self._last_words()}"
         return self._last_words()
 

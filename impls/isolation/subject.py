@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from impls.isolation.process import MEMORY, Process
 from impls.subject import Subject
 
 SIDES = ("right", "left")
+RESULTS = -1  # among the numbers of the arrays that are passed
 
 
 @dataclass(frozen=True)
@@ -89,31 +90,40 @@ class IsolatedSubject(Subject):
         facts: dict[str, Any] = self._ask(Asked(name, operation, arrays, parameters, options, self.side))
         return facts
 
-    def exchange(self, asked: Asked, *, at_edge: int | None = None, writable: bool = False) -> dict[str, Any]:
+    def exchange(
+        self,
+        asked: Asked,
+        *,
+        at_edge: Container[int] | None = None,
+        writable: bool = False,
+        allowed: int | None = None,
+    ) -> dict[str, Any]:
         """Have the child do what is asked, and return its answer, with what has become of the inputs' memory.
 
-        at_edge: all arrays but this one lie loose, -1 for the results, None for none. "around": of each array that lies
-        loose, where bytes around it were written; "changed": which arrays were. Raises a Failure.
+        at_edge: all arrays but these lie loose, of which RESULTS are one. allowed: bytes past an array's end that may be
+        read. Where inputs are writable: "around", of each array that lies loose, what was written around it, and
+        "changed", which arrays were. Raises a Failure.
         """
         held: list[np.ndarray] = []
         everything = [list(asked.arrays), asked.parameters, asked.options]
         encoded = wire.encoded(everything, lambda array: held.append(array) or len(held) - 1)  # type: ignore[func-returns-value]
-        arena, allowed = self.process.arena, self.declared.over_reads
+        arena, allowed = self.process.arena, self.declared.over_reads if allowed is None else allowed
         arena.reserve(len(held), max((array.nbytes for array in held), default=0))
-        sides = [asked.side if at_edge in (None, number) else "loose" for number in range(len(held))]
+        side_of = {n: asked.side if at_edge is None or n in at_edge else "loose" for n in (RESULTS, *range(len(held)))}
         put = [
-            arena.put(number, array, side, allowed if side == "right" else 0)
-            for number, (array, side) in enumerate(zip(held, sides, strict=True))
+            arena.put(number, array, side_of[number], allowed if side_of[number] == "right" else 0)
+            for number, array in enumerate(held)
         ]
         answer = self.process.ask(
             {
                 "do": asked.do, "operation": asked.operation, "capacity": arena.capacity, "writable": writable,
-                "side": asked.side if at_edge in (None, -1) else "loose", "arrays": encoded, "put": put,
+                "side": side_of[RESULTS], "arrays": encoded, "put": put,
+                "bytes": sum(array.nbytes for array in held),
             }
         )  # fmt: skip
         if writable:
-            around = {i: arena.written_around(put[i]) for i, side in enumerate(sides) if side == "loose"}
-            answer["around"] = {i: places_ for i, places_ in around.items() if places_}
+            loose = [number for number in range(len(held)) if side_of[number] == "loose"]
+            answer["around"] = {number: found for number in loose if (found := arena.written_around(put[number]))}
             answer["changed"] = [i for i, array in enumerate(held) if not arena.holds(put[i], array)]
         return answer
 
@@ -160,5 +170,6 @@ def blame(kind: str, number: int, *facts: Any) -> failures.Failure:
 def wrote(kind: str, distance: int, count: int, what: str) -> str:
     """Tell of bytes that were written around an array."""
     if kind == "before":
-        return f"it wrote before the start of {what}: {count} bytes, the first of them {distance} bytes before it"
-    return f"it wrote past the end of {what}: {count} bytes, the first of them {distance} bytes past it"
+        far = "" if distance == count else f", the first of them {distance:,} bytes before it"
+        return f"it writes {count:,} bytes before the start of {what}{far}"
+    return f"it writes {count:,} bytes past the end of {what}" + (f", {distance:,} bytes past it" if distance else "")
