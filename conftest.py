@@ -75,6 +75,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(default: all that --list-impls names)",
     )  # fmt: skip
     group.addoption("--list-impls", action="store_true", help="list the implementations that come with the suite")
+    group.addoption(
+        "--isolate", choices=("auto", "always", "never"), default="auto",
+        help="which implementations run in a process of their own, where a crash is a verdict (default: auto: "
+        "those that do not come with the suite, and engines)",
+    )  # fmt: skip
     group.addoption("--case", metavar="LINE", help="run exactly this case, the line that a failure ends with")
     group.addoption(
         "--budget", type=float, default=60.0, metavar="SECONDS",
@@ -91,7 +96,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         _refuse_foreign_configuration(config)
         from impls import registry
 
-        sys.stdout.write(_listing(registry.entries()))
+        sys.stdout.write(registry.listing())
         return 0
     return None
 
@@ -105,19 +110,23 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.budget > 0:  # nan is not
         raise pytest.UsageError(f"--budget={config.option.budget:g}: accepted is a number of seconds above 0")
     from impls import registry
+    from impls.isolation import choice
 
+    timed = hasattr(config.option, "layers")  # bench/ times calls in this process,
+    if timed and config.option.isolate == "always":
+        raise pytest.UsageError("--isolate=always: benchmarks time calls in their own process; leave it out")
+    isolate = "never" if timed else config.option.isolate
     try:
         for spec in config.option.impl:
-            state.subjects[spec] = registry.subject(spec, config.invocation_params.dir)
-        if config.option.case is not None:
-            timed = hasattr(config.option, "layers")  # bench/ samples the definition, and takes a case of any size
+            state.subjects[spec] = choice.load(spec, config.invocation_params.dir, isolate)
+        if config.option.case is not None:  # samples the definition, and takes a case of any size
             state.case = _parsed(config.option.case, math.inf if timed else MOST_WORK)
     except registry.SpecError as error:
         raise pytest.UsageError(f"--impl={spec}: {str(error).removeprefix(spec).lstrip(': ')}") from None
     except ValueError as error:
         raise pytest.UsageError(f"--case: {error}") from None
     if not config.option.impl:
-        _all_that_can_run(state)
+        _all_that_can_run(state, isolate)
 
 
 def _check_profile(config: pytest.Config) -> None:
@@ -161,14 +170,15 @@ def _parsed(line: str, most: float) -> Case:
     return case
 
 
-def _all_that_can_run(state: State) -> None:
+def _all_that_can_run(state: State, isolate: str) -> None:
     from impls import registry
+    from impls.isolation import choice
 
     for entry in registry.entries():
         if entry.missing:
             state.missing[entry.name] = entry.missing
         else:
-            state.subjects[entry.name] = registry.subject(entry.name, ROOT)
+            state.subjects[entry.name] = choice.load(entry.name, ROOT, isolate)
 
 
 def _refuse_foreign_configuration(config: pytest.Config) -> None:
@@ -378,15 +388,3 @@ def _page(config: pytest.Config) -> str:
         command += f" --results={shlex.quote(str(results_directory(config).resolve()))}"
     here = config.invocation_params.dir.resolve() == ROOT.resolve()
     return command if here else f"(cd {shlex.quote(str(ROOT))} && {command})"
-
-
-def _listing(entries: list[Any]) -> str:
-    names = {name: (summary, entry) for entry in entries for name, summary in entry.names.items()}
-    width = max(map(len, names)) + 2
-    lines = []
-    for name, (summary, entry) in names.items():
-        lines.append(f"{name:<{width}}{summary}")
-        if entry.missing:
-            remedy = f"; {entry.install}" if entry.install else ""
-            lines.append(f"{'':<{width}}missing: {entry.missing}{remedy}")
-    return "\n".join(lines) + "\n"

@@ -20,7 +20,7 @@ from impls.files import HOW_TO_RUN, SpecError
 from impls.spelling import meant
 from impls.subject import Subject
 
-__all__ = ["Entry", "SpecError", "entries", "load", "subject"]
+__all__ = ["Entry", "SpecError", "entries", "listing", "load", "subject"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Entry:
     library: str = ""
     variants: Mapping[str, str] = field(default_factory=dict, hash=False)  # each with a summary of its own
     gpu: bool = False
+    foreign: bool = False  # an engine, which may crash: it is given a process of its own
 
     @property
     def names(self) -> dict[str, str]:
@@ -65,6 +66,19 @@ class Entry:
 def entries() -> list[Entry]:
     """List what `NAME` can be, from the plainest to the fastest."""
     return list(_ENTRIES)
+
+
+def listing() -> str:
+    """List what `NAME` can be as text: a line for each, and one for what it lacks here."""
+    names = {name: (summary, entry) for entry in _ENTRIES for name, summary in entry.names.items()}
+    width = max(map(len, names)) + 2
+    lines = []
+    for name, (summary, entry) in names.items():
+        lines.append(f"{name:<{width}}{summary}")
+        if entry.missing:
+            remedy = f"; {entry.install}" if entry.install else ""
+            lines.append(f"{'':<{width}}missing: {entry.missing}{remedy}")
+    return "\n".join(lines) + "\n"
 
 
 def load(spec: str, directory: Path | None = None) -> Any:
@@ -168,6 +182,8 @@ _ENTRIES = (
     Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
     Entry("im2col-tiled", "the same, a few rows at a time in a buffer that stays in cache", _module("im2col_tiled")),
     Entry("fft", "a product of spectra", _module("fft"), "scipy"),
-    Entry("torch-cpu", "PyTorch's operations on the CPU", _torch("cpu"), "torch"),
-    Entry("torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", _TF32, gpu=True),
+    Entry("torch-cpu", "PyTorch's operations on the CPU", _torch("cpu"), "torch", foreign=True),
+    Entry(
+        "torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", _TF32, gpu=True, foreign=True
+    ),
 )

@@ -48,6 +48,10 @@ class Subject:
     def begin(self, seed: int | None = None) -> None:
         """Take note that a property begins, or a case with this seed: it matters where the process is another."""
 
+    def printed(self) -> str:
+        """Tell what it has printed since the property began, where that is not seen anyway."""
+        return ""
+
     @property
     def offered(self) -> list[str]:
         """The operations that it defines, and `prepare`."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -19,14 +16,13 @@ import conftest as root
 from impls import places
 from impls.subject import Subject
 from oracles.case import POOLING, Case, DetailError
-from properties import messages
+from properties import again, messages
 from properties.examiner import Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
 
 EXAMINER = pytest.StashKey[Examiner]()
 BUDGET = pytest.StashKey["Budget"]()
 UNSHRUNK = pytest.StashKey[bool]()
-ALONE = 20.0  # seconds for a failing case in a process of its own
 CUT_SHORT = pytest.StashKey[bool]()
 
 
@@ -239,6 +235,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             reason = f"a fault of Poolproof, not of {examiner.subject.spec}: {call.excinfo.exconly()}"
             report.sections.insert(0, ("whose fault", reason))
             found = [row | {"verdict": "not reached", "reason": reason} for row in found[:1]]
+        if report.failed and (printed := examiner.subject.printed()):
+            report.sections.append((f"printed by {examiner.subject.spec}", printed))
         report.poolproof_rows = found
     return report  # type: ignore[return-value]
 
@@ -286,10 +284,12 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
         }  # fmt: skip
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure
-            shrunk, late = UNSHRUNK not in item.stash, examiner.hurried
-            passes = "tried again" if call.excinfo is not None and isinstance(call.excinfo.value, Flaky) else ""
-            if shrunk and not passes and _passes_alone(item, examiner.subject.spec, case):
-                passes = "in a process of its own"
+            shrunk, late, passes = UNSHRUNK not in item.stash, examiner.hurried, ""
+            flaky = call.excinfo is not None and isinstance(call.excinfo.value, Flaky)
+            if shrunk or flaky:
+                alone = item.config.stash[root.STATE].case is None  # else nothing was called before it
+                verdict, passes = again.tried(item, examiner, law, flaky=flaky, alone=alone)
+            verdict = again.diagnosed(examiner, verdict)
             try:
                 how = {"shrunk": shrunk, "late": late, "passes": passes}
                 text = messages.told(examiner, _where(item), law, case, verdict, **how)
@@ -303,26 +303,6 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
                 reason = "the budget was spent"
             rows.append(Row(**common, **counts, verdict=verdict_, reason=reason).to_json())
     return rows
-
-
-def _passes_alone(item: pytest.Function, spec: str, case: Case) -> bool:
-    """Whether a case that failed passes where nothing was called before it."""
-    config = item.config
-    if config.stash[root.STATE].case is not None:  # nothing was: this is such a process
-        return False
-    settings = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
-    with tempfile.TemporaryDirectory() as elsewhere:
-        command = [
-            sys.executable, "-m", "pytest", "-c", str(root.ROOT / "pyproject.toml"),
-            f"{item.path}::{item.originalname}", f"--impl={spec}", f"--case={case}", f"--results={elsewhere}",
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, cwd=config.invocation_params.dir, env=settings, capture_output=True, timeout=ALONE, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    return done.returncode == 0
 
 
 def _where(item: pytest.Function) -> str:

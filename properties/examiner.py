@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from impls import places
+from impls.isolation.failures import Failure
 from impls.subject import Subject
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
@@ -78,6 +79,7 @@ class Examiner:
         self.failure: tuple[Case, Verdict] | None = None
         self.hurried = False  # whether the time was up before a failure was as small as it would go
         self._failed: set[Case] = set()
+        self.subject.begin()
         self._spared = FEW if seconds > 0 else 0  # cases that are examined even when the time is up
         self._end = time.perf_counter() + seconds
 
@@ -197,6 +199,7 @@ class Examiner:
 
     def examine(self, law: Callable[[Examiner, Case], None], case: Case) -> bool:
         """Run a property on a case and count the case. False where the implementation says that it is unsupported."""
+        self.subject.begin(case.seed)
         try:
             with np.errstate(all="ignore"):  # a law may be given infinities to compute with
                 law(self, case)
@@ -211,7 +214,9 @@ class Examiner:
 
 
 def raised(error: BaseException) -> Verdict:
-    """The verdict on an exception where a result is due; a ValueError is a refusal."""
+    """The verdict on an exception where a result is due: a ValueError is a refusal, a Failure has its own."""
+    if isinstance(error, Failure):
+        return Verdict(error.verdict, str(error), math.inf)
     place = places.noted(error)
     where = f"\n  at     {place}" if place else ""
     said = f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from impls.isolation.failures import Failure
 from oracles.case import OPERATIONS, Case
 from oracles.verdict import Verdict
 from properties.examiner import Examiner
@@ -48,6 +49,8 @@ def refusal(subject: Examiner, operation: str, what: str, arrays: object, parame
         result = subject.subject.call(operation, *arrays, **parameters)  # type: ignore[misc]
     except ValueError:
         return Verdict(elements=1)
+    except Failure as failure:
+        return Verdict(failure.verdict, f"{what}: {failure}\na ValueError is due", math.inf)
     except Exception as error:
         said = f"{what} raised {type(error).__name__}: {error}; a ValueError is due"
         return Verdict("raised", said, math.inf)

@@ -2,7 +2,7 @@
 
     pytest properties/ --impl=examples/c_kernel/conv2d.py:kernel
 
-A kernel that may crash is best kept apart from the suite: such a run ends with a verdict, not with the session.
+It runs in a process of its own: a kernel that crashes gets a verdict, and the run goes on.
 """
 
 import hashlib

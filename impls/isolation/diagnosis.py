@@ -46,8 +46,8 @@ def cause(subject: IsolatedSubject) -> Cause | None:
             return Cause(BOUNDS, "it writes outside of memory that it has allocated itself")
         wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
         return Cause(still.verdict, "it does so wherever its arrays lie in memory") if wild else None
-    written = [wrote(*where, names[number]) for number, found in answer["around"].items() for where in found]
-    written += [wrote(kind, *facts, "the result") for kind, _, *facts in answer["wrong"] if kind != "unwritten"]
+    written = [wrote(names[number], *where) for number, found in answer["around"].items() for where in found]
+    written += [wrote("the result", *where) for kind, _, *where in answer["wrong"] if kind != "unwritten"]
     if written:
         return Cause(BOUNDS, "; ".join(written))
     if answer["changed"]:
@@ -65,7 +65,12 @@ def _read(subject: IsolatedSubject, asked: Asked, names: Sequence[str]) -> Cause
             if side == "left":
                 return Cause(BOUNDS, f"it reads before the start of {name}")
             far = next(
-                (f", by at most {n} bytes" for n in REACHES if number != RESULTS and _passes(subject, placed, number, n)), ""
+                (
+                    f", by at most {n} bytes"
+                    for n in REACHES
+                    if number != RESULTS and _passes(subject, placed, number, n)
+                ),
+                "",
             )
             return Cause(BOUNDS, f"it reads past the end of {name}{far}")
     return None

@@ -28,7 +28,7 @@ LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
 MEMORY = 1 << 30  # bytes that a call on small arrays may take beyond what is held after the import
-KEPT = 1 << 16  # bytes of what is printed that are kept
+KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
     r"TOKEN|SECRET|PASSW|PASSPHRASE|(_|API|ACCESS|PRIVATE)_?KEY|CREDENTIAL|COOKIE|(^|_)(AUTH|PAT|PWD)$", re.IGNORECASE
@@ -40,7 +40,7 @@ LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
 STACK = re.compile(
-    r"Fatal Python error: .*\n?|^(Current thread |Stack \(most recent|Thread 0x|  File |Extension modules: |  <no Python frame>).*\n?",
+    r"Fatal Python error: .*\n?|^(Current thread|Thread 0x|Stack \(most|  File |  <no Python|Extension modules:).*\n?",
     re.MULTILINE,
 )
 CALLERS = {str(ROOT / "impls" / name) for name in ("subject.py", "probes.py", "bridges.py", "outputs.py")}
@@ -59,7 +59,7 @@ class Process:
         self.python = python
         self.arena, self.results = Arena(), Results()
         self.limit, self.slowest = LIMIT, 0.0
-        self.ended = True
+        self.ended, self.printed = True, b""
         self._start()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +67,7 @@ class Process:
         if self.talk is None:
             self._again()
         assert self.talk is not None
+        self._listen()
         self.said = b""
         began = time.perf_counter()
         try:
@@ -82,8 +83,14 @@ class Process:
         return answer
 
     def calm(self) -> None:
-        """Give calls the whole time limit again."""
-        self.limit = LIMIT
+        """Give calls the whole time limit again, and forget what was printed."""
+        self._listen()
+        self.limit, self.printed = LIMIT, b""
+
+    def heard(self) -> str:
+        """Tell the end of what the implementation has printed since."""
+        self._listen()
+        return STACK.sub("", self.printed.decode(errors="replace")).strip()[-TOLD:]
 
     def fresh(self) -> None:
         """Put a worker that has not been called in the place of this one."""
@@ -225,7 +232,11 @@ class Process:
         """Read, from what faulthandler has printed, the innermost line that is the implementation's."""
         frames = FRAME.findall(self.said.decode(errors="replace"))
         for file, line, function in frames:
-            if file not in CALLERS and Path(file).is_file() and not Path(file).is_relative_to(ROOT / "impls" / "isolation"):
+            if (
+                file not in CALLERS
+                and Path(file).is_file()
+                and not Path(file).is_relative_to(ROOT / "impls" / "isolation")
+            ):
                 return f"\n  at     {file}:{line} in {function}{self._last_words()}"
         return self._last_words()
 
@@ -241,6 +252,7 @@ class Process:
             if not more:  # whatever had it open has ended
                 self.poll.unregister(self.out)
             self.said = (self.said + more)[-KEPT:]
+            self.printed = (self.printed + more)[-KEPT:]
 
 
 def environment() -> dict[str, str]:

@@ -71,6 +71,10 @@ class IsolatedSubject(Subject):
         else:
             self.side = SIDES[seed // 2 % 2]
 
+    def printed(self) -> str:
+        """Tell what it has printed since the property began, as far as it is told."""
+        return self.process.heard()
+
     def reason(self, operation: str, parameters: dict[str, Any]) -> Any:
         """Return what the implementation's own `supports` returns."""
         return self._ask(Asked("reason", operation, (), parameters))
@@ -100,9 +104,9 @@ class IsolatedSubject(Subject):
     ) -> dict[str, Any]:
         """Have the child do what is asked, and return its answer, with what has become of the inputs' memory.
 
-        at_edge: all arrays but these lie loose, of which RESULTS are one. allowed: bytes past an array's end that may be
-        read. Where inputs are writable: "around", of each array that lies loose, what was written around it, and
-        "changed", which arrays were. Raises a Failure.
+        at_edge: all arrays but these lie loose; RESULTS is one. allowed: bytes past an array's end that may be read.
+        Where inputs are writable: "around", of each array that lies loose, what was written around it, and "changed",
+        which arrays were. Raises a Failure.
         """
         held: list[np.ndarray] = []
         everything = [list(asked.arrays), asked.parameters, asked.options]
@@ -164,10 +168,10 @@ def blame(kind: str, number: int, *facts: Any) -> failures.Failure:
             f"{count} of {total} cells of {result} were never written, the first at [{where}]"
         )
     distance, count = facts
-    return failures.WroteAround(wrote(kind, distance, count, result))
+    return failures.WroteAround(wrote(result, kind, distance, count))
 
 
-def wrote(kind: str, distance: int, count: int, what: str) -> str:
+def wrote(what: str, kind: str, distance: int, count: int) -> str:
     """Tell of bytes that were written around an array."""
     if kind == "before":
         far = "" if distance == count else f", the first of them {distance:,} bytes before it"

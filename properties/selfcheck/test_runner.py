@@ -105,7 +105,7 @@ def test_what_fails_after_other_calls_alone_is_said_to_depend_on_them(here):
 
 
 def test_an_interrupt_that_python_cannot_raise_ends_the_run(here):
-    done = run(here, VALUES, "--impl=interrupted.py", *QUICK)
+    done = run(here, VALUES, "--impl=interrupted.py", "--isolate=never", *QUICK)
     assert done.returncode == 2, done.stdout
     assert "KeyboardInterrupt" in done.stdout
     assert {row.verdict for row in ledger.rows(here / "results") if row.examples} == {"agrees"}

@@ -1,0 +1,103 @@
+"""A case that failed, tried again: whether it fails each time, never, only after other calls, or now and then."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+import conftest as root
+from impls.isolation import diagnosis
+from impls.isolation.subject import IsolatedSubject
+from oracles.case import Case
+from oracles.verdict import Verdict
+from properties.examiner import Examiner
+from properties.laws import Law
+
+TIMES = 20  # that a failing case is tried again,
+PATIENCE = 2.0  # or for so many seconds; once in any case
+ALONE = 20.0  # seconds for a failing case in a process of its own
+NONDETERMINISTIC = "nondeterministic"
+
+
+def tried(item: pytest.Function, examiner: Examiner, law: Law, *, flaky: bool, alone: bool) -> tuple[Verdict, str]:
+    """Try the case that failed again: its verdict, and when it passed, or "" where it always fails.
+
+    `flaky`: it passed when Hypothesis tried it again. `alone`: what was called before it matters.
+    """
+    assert examiner.failure is not None
+    case, verdict = examiner.failure
+    isolated = isinstance(examiner.subject, IsolatedSubject)
+    if isolated and alone:
+        examiner.subject.begin()
+        examiner.subject.process.fresh()  # type: ignore[attr-defined]
+    found = _runs(examiner, law, case)
+    examiner.failure = case, verdict
+    runs = [each is not None for each in found]
+    if isolated:
+        verdict = next((each for each in found if each), verdict)  # with the whole time limit
+    if _varies(runs):
+        often = (
+            f"the same call does not always give the same: it failed in {runs.count(True)} of {len(runs)} further runs"
+        )
+        return dataclasses.replace(
+            verdict, kind=NONDETERMINISTIC, message=f"{often}; when it did:\n{verdict.message}"
+        ), ""
+    if flaky and not all(runs):
+        return verdict, "tried again"
+    if not alone:
+        return verdict, ""
+    passes = not runs[0] if isolated else _passes_alone(item, examiner.subject.spec, case)
+    return verdict, "in a process of its own" if passes else ""
+
+
+def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
+    """Name the cause of a failure in a process of its own, which may give the verdict another word."""
+    if not isinstance(examiner.subject, IsolatedSubject):
+        return verdict
+    cause = diagnosis.cause(examiner.subject)
+    if cause is None:
+        return verdict
+    kind = verdict.kind if verdict.kind == NONDETERMINISTIC else cause.verdict
+    return dataclasses.replace(verdict, kind=kind, message=f"{verdict.message}\n  cause  {cause.what}")
+
+
+def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:
+    """Try a case again and again: for each time, the verdict if it failed."""
+    end, found = time.perf_counter() + PATIENCE, list[Verdict | None]()
+    while not found or (len(found) < TIMES and time.perf_counter() < end):
+        try:
+            law.one(examiner, case)
+            found.append(None)
+        except AssertionError:
+            found.append(examiner.failure[1])  # type: ignore[index]
+    return found
+
+
+def _varies(runs: list[bool]) -> bool:
+    """Whether some fail and some do not, in another order than that all fail from one of them on."""
+    return any(runs) and runs != sorted(runs)
+
+
+def _passes_alone(item: pytest.Function, spec: str, case: Case) -> bool:
+    """Whether a case that failed passes where nothing was called before it."""
+    config = item.config
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    with tempfile.TemporaryDirectory() as elsewhere:
+        command = [
+            sys.executable, "-m", "pytest", "-c", str(root.ROOT / "pyproject.toml"),
+            f"{item.path}::{item.originalname}", f"--impl={spec}", f"--case={case}", f"--results={elsewhere}",
+            f"--isolate={config.option.isolate}",
+        ]  # fmt: skip
+        try:
+            done = subprocess.run(
+                command, cwd=config.invocation_params.dir, env=settings, capture_output=True, timeout=ALONE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
