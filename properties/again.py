@@ -21,6 +21,7 @@ from properties.laws import Law
 
 TIMES = 20  # that a failing case is tried again,
 PATIENCE = 2.0  # or for so many seconds; once in any case
+HANGING = 3.0  # seconds after which a small case that was taken to hang does
 ALONE = 20.0  # seconds for a failing case in a process of its own
 NONDETERMINISTIC = "nondeterministic"
 
@@ -33,9 +34,10 @@ def tried(item: pytest.Function, examiner: Examiner, law: Law, *, flaky: bool, a
     assert examiner.failure is not None
     case, verdict = examiner.failure
     isolated = isinstance(examiner.subject, IsolatedSubject)
-    if isolated and alone:
-        examiner.subject.begin()
-        examiner.subject.process.fresh()  # type: ignore[attr-defined]
+    if isinstance(examiner.subject, IsolatedSubject) and alone:
+        process = examiner.subject.process
+        process.fresh()
+        process.limit = max(process.limit, HANGING)
     found = _runs(examiner, law, case)
     examiner.failure = case, verdict
     runs = [each is not None for each in found]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from impls.contract import ARRAYS
-from impls.isolation.failures import Failure, Hung, LeftUnwritten, WroteAround
+from impls.isolation.failures import Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, wrote
 
 BOUNDS = "wrote or read out of bounds"
@@ -28,11 +28,12 @@ class Cause:
 
 def cause(subject: IsolatedSubject) -> Cause | None:
     """Name the cause of the subject's last failure; None where there is none, or it does not fail again."""
-    asked = subject.failed
-    if asked is None or asked.do != "call":  # a probe passes copies, which lie anywhere
+    if subject.failed is None:
         return None
-    failure = _failure(subject, asked)
-    if failure is None or isinstance(failure, Hung | WroteAround | LeftUnwritten):
+    asked, failure = subject.failed
+    if asked.do != "call":  # a probe passes copies, which lie anywhere
+        return None
+    if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
     names = [
         name
@@ -47,7 +48,7 @@ def cause(subject: IsolatedSubject) -> Cause | None:
         wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
         return Cause(still.verdict, "it does so wherever its arrays lie in memory") if wild else None
     written = [wrote(names[number], *where) for number, found in answer["around"].items() for where in found]
-    written += [wrote("the result", *where) for kind, _, *where in answer["wrong"] if kind != "unwritten"]
+    written += [wrote("the result", kind, *where) for kind, _, *where in answer["wrong"] if kind != "unwritten"]
     if written:
         return Cause(BOUNDS, "; ".join(written))
     if answer["changed"]:

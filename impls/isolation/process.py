@@ -23,11 +23,12 @@ from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
 STARTING = 120.0  # seconds for an import
-LIMIT = 10.0  # seconds for a call
+LIMIT, LARGE = 10.0, 1 << 23  # seconds for a call, and as many more for so many bytes of arrays
 LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
+SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
-MEMORY = 1 << 30  # bytes that a call on small arrays may take beyond what is held after the import
+MEMORY = 1 << 29  # bytes that a call on small arrays may take beyond what is held after the import
 KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
@@ -73,7 +74,7 @@ class Process:
         try:
             with contextlib.suppress(ConnectionError):  # it is told in the answer
                 wire.send(self.talk, message)
-            answer = self._answer(self.talk, self.limit)
+            answer = self._answer(self.talk, self.limit * (1 + message["bytes"] / LARGE))
         except Failure as failure:
             if isinstance(failure, Hung):
                 self.limit = min(self.limit, max(LEAST, PATIENCE * self.slowest))
@@ -222,10 +223,13 @@ class Process:
 
     def _stack(self) -> str:
         """Ask a process that hangs where it is."""
+        self._listen()
         with contextlib.suppress(ProcessLookupError, AttributeError):  # it may hang before there is a worker
             os.kill(self.worker, signal.SIGUSR1)
-            time.sleep(0.05)
-        self._listen()
+        wait, end = SPEAKING, time.monotonic() + SPEAKING
+        while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
+            self._listen()
+            wait = SPEAKING / 10  # it tells line by line
         return self._where()
 
     def _where(self) -> str:

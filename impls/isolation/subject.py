@@ -58,7 +58,7 @@ class IsolatedSubject(Subject):
         self._accepted = {name: None if names is None else frozenset(names) for name, names in told["offered"].items()}
         self._functions = {name: self._calling(name) for name in told["offered"]}
         self.side = SIDES[0]
-        self.failed: Asked | None = None
+        self.failed: tuple[Asked, failures.Failure] | None = None
 
     def __repr__(self) -> str:
         return f"IsolatedSubject({self.spec!r})"
@@ -136,8 +136,8 @@ class IsolatedSubject(Subject):
             answer = self.exchange(asked)
             for finding in answer["wrong"]:
                 raise blame(*finding)
-        except failures.Failure:
-            self.failed = asked
+        except failures.Failure as failure:
+            self.failed = asked, failure
             raise
         if "raised" in answer:
             name, refusal, said = answer["raised"]

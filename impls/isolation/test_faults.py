@@ -1,0 +1,181 @@
+"""Faults of C code, planted: each is found where it is, named, and survived."""
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from impls.isolation import diagnosis, failures, faulty
+from impls.isolation.process import KEPT, LEAST, LIMIT
+from impls.isolation.subject import SIDES, IsolatedSubject
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
+
+X, W = np.ones((1, 2, 5, 5), "f4"), np.ones((3, 2, 1, 1), "f4")
+FIRES = {"stride": (2, 2), "padding": (0, 0)}
+RESTS = {"stride": (1, 1), "padding": (0, 0)}
+BOUNDS, CHANGED = "wrote or read out of bounds", "changed its input"
+
+# fault -> what it is called, the verdict, and what the diagnosis adds
+ENDINGS = {
+    "segfault": ("SIGSEGV", "crashed", "it does so wherever its arrays lie in memory"),
+    "division": ("SIGFPE", "crashed", None),
+    "aborts": ("SIGABRT", "crashed", None),
+    "exits": ("Exited", "crashed", None),
+    "closes": ("Exited", "crashed", None),
+    "heap": ("SIGABRT", BOUNDS, "it writes outside of memory that it has allocated itself"),
+    "writes_x": ("SIGSEGV", CHANGED, "it writes its input x"),
+    "writes_w": ("SIGSEGV", CHANGED, "it writes its input w"),
+    "over_write_w": ("SIGSEGV", BOUNDS, "it writes 4 bytes past the end of w"),
+    "far_write": ("SIGSEGV", BOUNDS, "it writes 4 bytes past the end of the result, 80,000 bytes past it"),
+}
+# fault -> the side of the arrays on which it ends the process, and what the diagnosis says
+BESIDE = {
+    "over_read_x": ("right", "it reads past the end of x, by at most 4 bytes"),
+    "over_read_w": ("right", "it reads past the end of w, by at most 4 bytes"),
+    "over_read_y": ("right", "it reads past the end of the result"),
+    "under_read_x": ("left", "it reads before the start of x"),
+    "under_read_w": ("left", "it reads before the start of w"),
+    "over_write": ("right", "it writes 4 bytes past the end of the result"),
+    "under_write": ("left", "it writes 4 bytes before the start of the result"),
+}
+SPEAK_FOR_THEMSELVES = {"sound", "loops", "memory", "spam", "endless_spam", "unwritten"}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return faulty.written(tmp_path_factory.mktemp("faulty"))
+
+
+@pytest.fixture
+def having(file):
+    def subject(fault, **options):
+        return IsolatedSubject(f"faulty.py:{fault}", file.parent, **options)
+
+    return subject
+
+
+def found(subject: IsolatedSubject, side: str) -> failures.Failure | None:
+    """Make the call that fires with the arrays on that side; the failure, within 2 seconds; after it, all is well."""
+    subject.begin()
+    subject.side = side
+    began = time.monotonic()
+    failure = None
+    try:
+        subject.call("conv2d", X, W, None, **FIRES)
+    except failures.Failure as error:
+        failure = error
+    assert time.monotonic() - began < 2
+    y = subject.call("conv2d", X, W, None, **RESTS)
+    assert y.shape == (1, 3, 5, 5)
+    assert (y == 2).all()
+    return failure
+
+
+def test_every_fault_has_a_test():
+    assert {*ENDINGS, *BESIDE} | SPEAK_FOR_THEMSELVES == set(faulty.NAMES)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("fault", ENDINGS)
+def test_what_ends_the_process_is_told_by_its_kind_and_named(having, fault, side):
+    kind, verdict, what = ENDINGS[fault]
+    subject = having(fault)
+    failure = found(subject, side)
+    assert type(failure).__name__ == kind
+    cause = diagnosis.cause(subject)
+    assert (cause and cause.what) == what
+    assert (cause or failure).verdict == verdict  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("fault", BESIDE)
+def test_one_element_beside_an_array_is_found_on_one_side_at_least_and_named(having, fault):
+    side, what = BESIDE[fault]
+    subject = having(fault)
+    failure = found(subject, side)
+    assert type(failure).__name__ == "SIGSEGV"
+    assert diagnosis.cause(subject) == diagnosis.Cause(BOUNDS, what)
+    other = found(subject, next(each for each in SIDES if each != side))
+    if fault.endswith("write"):  # what is not a guard has a pattern in it
+        assert (type(other), str(other)) == (failures.WroteAround, what)
+    else:
+        assert other is None
+
+
+def test_a_cell_left_unwritten_is_found(having):
+    failure = found(having("unwritten"), "right")
+    assert isinstance(failure, failures.LeftUnwritten)
+    assert str(failure) == "1 of 27 cells of the result were never written, the first at [0, 2, 2, 2]"
+
+
+def test_the_same_kernel_without_a_fault_passes_on_either_side(having):
+    subject = having("sound")
+    assert [found(subject, side) for side in SIDES] == [None, None]
+    assert diagnosis.cause(subject) is None
+
+
+def test_what_takes_all_memory_is_told_from_what_crashes(having):
+    with pytest.raises(
+        failures.OutOfMemory, match=r"died of SIGABRT .*, when it had taken [\d,]+ MiB of memory\n  said   no"
+    ):
+        having("memory", memory=1 << 28).call("conv2d", X, W, None, **FIRES)
+
+
+def test_what_gives_no_answer_is_ended_and_patience_shrinks(having):
+    subject = having("loops")
+    subject.process.limit = 1.0
+    for limit in (1.0, LEAST):
+        with pytest.raises(failures.Hung, match=f"there was no answer in {limit:g} s"):
+            subject.call("conv2d", X, W, None, **FIRES)
+        assert subject.call("conv2d", X, W, None, **RESTS).sum() == 150
+    subject.begin()
+    assert subject.process.limit == LIMIT
+
+
+def test_what_hangs_in_python_is_told_by_its_line(tmp_path):
+    (tmp_path / "spins.py").write_text(
+        "def spin():\n    while True:\n        pass\ndef conv2d(x):\n    return spin()\n"
+    )
+    subject = IsolatedSubject("spins.py", tmp_path)
+    subject.process.limit = 0.5
+    with pytest.raises(failures.Hung, match=rf"at     {tmp_path}/spins\.py:[23] in spin"):
+        subject.call("conv2d", X)
+
+
+@pytest.mark.parametrize("fault", ["spam", "endless_spam"])
+def test_what_is_printed_without_end_is_not_kept_without_end(having, fault):
+    subject = having(fault)
+    subject.process.limit = 1.0
+    if fault == "spam":
+        assert found(subject, "right") is None
+    else:
+        with pytest.raises(failures.Hung):
+            subject.call("conv2d", X, W, None, **FIRES)
+    assert "spam" in subject.printed()
+    assert len(subject.process.printed) <= KEPT
+
+
+def test_an_over_read_that_is_declared_is_allowed_and_no_more(file):
+    text = "from faulty import over_read_x as kernel\nconv2d, over_reads = kernel.conv2d, {}\n"
+    for allowed in (4, 0):
+        (file.parent / f"declares_{allowed}.py").write_text(text.format(allowed))
+        failure = found(IsolatedSubject(f"declares_{allowed}.py", file.parent), "right")
+        assert (failure is None) == (allowed > 0)
+
+
+def test_a_fresh_interpreter_is_told_of_in_the_same_way(having):
+    subject = having("segfault", fork=False)
+    for _ in range(2):
+        with pytest.raises(failures.Crashed, match="the process died of SIGSEGV"):
+            subject.call("conv2d", X, W, None, **FIRES)
+    assert subject.call("conv2d", X, W, None, **RESTS).sum() == 150
+
+
+def test_each_kind_of_failure_is_a_class_of_its_own(having):
+    kinds = {type(found(having(fault), "right")) for fault in ("segfault", "division", "aborts", "exits", "unwritten")}
+    assert len(kinds) == 5
+    assert failures.crashed(11) is failures.crashed(11)
