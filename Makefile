@@ -29,6 +29,7 @@ bench: $(VENV)/ready  ## how fast every layer is in every implementation; one th
 speed: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \
 		--benchmark-timer=time.process_time
+	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_isolation_speed.py --benchmark-only
 
 report: $(VENV)/ready  ## the page again, from the results of the last run and the benchmarks saved last
 	$(BIN)/python -m reports --out report/index.html

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Pair = Sequence[int]
-Padding = Sequence[int] | Sequence[Sequence[int]] | str
+Padding = Union[Sequence[int], Sequence[Sequence[int]], str]  # noqa: UP007 (3.9)
 
 FLOATS = (np.float16, np.float32, np.float64)
 

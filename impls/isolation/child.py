@@ -20,7 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from impls import outputs, places, registry
 from impls.isolation import wire
+from impls.isolation.memory import Given, Outputs, Results, held
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
@@ -73,9 +75,6 @@ class Worker:
     """An implementation, and the memory that it is given and gives back. Raises ValueError as registry.subject does."""
 
     def __init__(self, settings: dict[str, Any], arrays: int, results: int) -> None:
-        from impls import outputs, registry
-        from impls.isolation.memory import Given, Outputs
-
         self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
         self.given, self.results = Given(arrays), results
         self.outputs = Outputs()
@@ -95,8 +94,6 @@ class Worker:
 
     def serve(self, channel: socket.socket, memory: int) -> None:
         """Answer until the parent closes the channel; a process that the implementation has forked does not."""
-        from impls.isolation.memory import Results, held
-
         most = held() + memory + (os.cpu_count() or 1) * STACKS if memory else 0
         results, pid = Results(self.results), os.getpid()
         wire.send(channel, {"pid": pid})
@@ -114,8 +111,6 @@ class Worker:
 
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
         """Make one call and tell what came of it."""
-        from impls import places
-
         self.given.begin(message["capacity"], writable=message["writable"])
         self.outputs.begin(message["side"])
         do, operation = message["do"], message["operation"]

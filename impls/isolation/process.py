@@ -233,16 +233,13 @@ class Process:
         return self._where()
 
     def _where(self) -> str:
-        """Read, from what faulthandler has printed, the innermost line that is the implementation's."""
+        """Read, from what faulthandler has printed, the innermost line of its author's, else of a library."""
         frames = FRAME.findall(self.said.decode(errors="replace"))
-        for file, line, function in frames:
-            if (
-                file not in CALLERS
-                and Path(file).is_file()
-                and not Path(file).is_relative_to(ROOT / "impls" / "isolation")
-            ):
-                return f"\n  at     {file}:{line} in {function}{self._last_words()}"
-        return self._last_words()
+        shown = [frame for frame in frames if frame[0] not in CALLERS and Path(frame[0]).is_file()]
+        shown = [frame for frame in shown if not Path(frame[0]).is_relative_to(ROOT / "impls" / "isolation")]
+        authors = [frame for frame in shown if "/lib/python3" not in frame[0]]
+        place = "".join("\n  at     {}:{} in {}".format(*frame) for frame in (authors or shown)[:1])
+        return place + self._last_words()
 
     def _last_words(self) -> str:
         """The last lines that it has printed, faulthandler's left out."""
