@@ -80,6 +80,9 @@ class Process:
                 self.limit = min(self.limit, max(LEAST, PATIENCE * self.slowest))
             self._again()
             raise
+        except BaseException:  # such as Ctrl-C: an answer that comes late is not the next one's
+            self._abandon()
+            raise
         self.slowest = max(self.slowest, time.perf_counter() - began)
         return answer
 
@@ -143,8 +146,8 @@ class Process:
         self.ended = False
         self.worker = int(self._answer(self.talk, STARTING)["pid"])
 
-    def _again(self) -> None:
-        """End the worker if it still runs, and put a new one in its place."""
+    def _abandon(self) -> None:
+        """End the worker if it still runs."""
         if self.talk is not None:
             self.poll.unregister(self.talk)
             self.open.remove(self.talk)
@@ -154,6 +157,10 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker, signal.SIGKILL)
             self._outcome()
+
+    def _again(self) -> None:
+        """Put a new worker in the place of this one."""
+        self._abandon()
         if self.told["fork"] and self.running.poll() is None:
             with contextlib.suppress(OSError, Failure):
                 self._worker()

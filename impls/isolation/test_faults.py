@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 
 import numpy as np
@@ -179,3 +180,16 @@ def test_each_kind_of_failure_is_a_class_of_its_own(having):
     kinds = {type(found(having(fault), "right")) for fault in ("segfault", "division", "aborts", "exits", "unwritten")}
     assert len(kinds) == 5
     assert failures.crashed(11) is failures.crashed(11)
+
+
+def test_an_answer_that_comes_late_is_not_the_next_calls(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\ndef out_size(n):\n    time.sleep(0.5)\n    return n\n")
+    subject = IsolatedSubject("slow.py", tmp_path)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            subject.call("out_size", 1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert subject.call("out_size", 2) == 2
