@@ -73,6 +73,7 @@ def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:
     """Try a case again and again: for each time, the verdict if it failed."""
     end, found = time.perf_counter() + PATIENCE, list[Verdict | None]()
     while not found or (len(found) < TIMES and time.perf_counter() < end):
+        examiner.resume()
         try:
             law.one(examiner, case)
             found.append(None)

@@ -79,6 +79,7 @@ class Examiner:
         self.failure: tuple[Case, Verdict] | None = None
         self.hurried = False  # whether the time was up before a failure was as small as it would go
         self._failed: set[Case] = set()
+        self._known: dict[Case, tuple[AssertionError, tuple[Case, Verdict]]] = {}
         self.subject.begin()
         self._spared = FEW if seconds > 0 else 0  # cases that are examined even when the time is up
         self._end = time.perf_counter() + seconds
@@ -97,6 +98,11 @@ class Examiner:
         if self._spared >= 0:
             return False
         raise Spent
+
+    def resume(self) -> None:
+        """Give time again for a case that failed: what was found is to be found once more, not remembered."""
+        self._end = math.inf
+        self._known.clear()
 
     def option(self, name: str, operation: str = "") -> bool:
         """Whether the operation takes what this declared option adds."""
@@ -198,7 +204,15 @@ class Examiner:
         return result
 
     def examine(self, law: Callable[[Examiner, Case], None], case: Case) -> bool:
-        """Run a property on a case and count the case. False where the implementation says that it is unsupported."""
+        """Run a property on a case and count the case. False where the implementation says that it is unsupported.
+
+        A case that has failed is not run again where that is dear: many of Hypothesis' draws are the same case.
+        """
+        if case in self._known:
+            error, failure = self._known[case]
+            if isinstance(error.__cause__, Failure) or time.perf_counter() >= self._end:
+                self.failure = failure
+                raise error
         self.subject.begin(case.seed)
         try:
             with np.errstate(all="ignore"):  # a law may be given infinities to compute with
@@ -208,6 +222,10 @@ class Examiner:
                 reasons = self.tallies.setdefault(case.dtype, Tally()).unsupported
                 reasons[str(reason)] = reasons.get(str(reason), 0) + 1
             return False
+        except AssertionError as error:
+            if self.failure is not None:
+                self._known[case] = error, self.failure
+            raise
         if self.failure is None:
             self.tallies.setdefault(case.dtype, Tally()).examples += 1
         return True

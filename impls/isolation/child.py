@@ -22,7 +22,7 @@ from typing import Any
 
 from impls import outputs, places, registry
 from impls.isolation import wire
-from impls.isolation.memory import Given, Outputs, Results, held
+from impls.isolation.memory import Given, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
@@ -61,8 +61,7 @@ def main() -> None:
             os._exit(0)
         channel.close()
         _, ended, used = os.wait4(pid, 0)
-        grown = used.ru_maxrss - resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        tell.sendall(struct.pack("<iq", ended, grown << 10))
+        tell.sendall(struct.pack("<iq", ended, (used.ru_maxrss << 10) - own("VmRSS")))
 
 
 def may_fork() -> bool:
@@ -94,7 +93,7 @@ class Worker:
 
     def serve(self, channel: socket.socket, memory: int) -> None:
         """Answer until the parent closes the channel; a process that the implementation has forked does not."""
-        most = held() + memory + (os.cpu_count() or 1) * STACKS if memory else 0
+        most = own("VmData") + memory + (os.cpu_count() or 1) * STACKS if memory else 0
         results, pid = Results(self.results), os.getpid()
         wire.send(channel, {"pid": pid})
         while True:

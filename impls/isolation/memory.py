@@ -133,10 +133,10 @@ def _libc() -> Any:
     return libc
 
 
-def held() -> int:
-    """Give the bytes of its own that this process has: what RLIMIT_DATA counts."""
+def own(kind: str) -> int:
+    """Give the bytes of memory that this process has: "VmRSS" in use, "VmData" of its own, as RLIMIT_DATA counts."""
     with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith(kind))
 
 
 class Slot:

@@ -59,8 +59,9 @@ class Process:
         self.settings: dict[str, Any] = {"spec": spec, "directory": str(directory), "fork": fork, "memory": memory}
         self.python = python
         self.arena, self.results = Arena(), Results()
+        weakref.finalize(self, _close, self.arena.fd, self.results.fd)
         self.limit, self.slowest = LIMIT, 0.0
-        self.ended, self.printed = True, b""
+        self.printed = b""
         self._start()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +120,7 @@ class Process:
         tell.close()
         os.close(printed)
         self.talk: socket.socket | None = None
-        self.said = b""
+        self.ended, self.worker, self.said = True, 0, b""
         self.poll = select.poll()
         self.poll.register(self.out, select.POLLIN)
         self.open = [self.status]
@@ -143,7 +144,7 @@ class Process:
         self.poll.register(self.talk, select.POLLIN)
         with theirs:
             socket.send_fds(self.status, [b"."], [theirs.fileno()])
-        self.ended = False
+        self.ended, self.worker = False, 0
         self.worker = int(self._answer(self.talk, STARTING)["pid"])
 
     def _abandon(self) -> None:
@@ -153,10 +154,12 @@ class Process:
             self.open.remove(self.talk)
             self.talk.close()
             self.talk = None
-        if not self.ended:
+        if not self.ended and self.worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker, signal.SIGKILL)
             self._outcome()
+        elif not self.ended:
+            self.end()
 
     def _again(self) -> None:
         """Put a new worker in the place of this one."""
@@ -166,7 +169,10 @@ class Process:
                 self._worker()
                 return
         self.end()
-        self._start()
+        try:
+            self._start()
+        except ValueError as error:
+            raise Exited(f"it could be loaded once, and not again: {error}") from None
 
     def _outcome(self) -> tuple[int | None, int]:
         """Wait for the worker to end: its exit code, None where it does not end, and the memory that it took."""
@@ -231,8 +237,9 @@ class Process:
     def _stack(self) -> str:
         """Ask a process that hangs where it is."""
         self._listen()
-        with contextlib.suppress(ProcessLookupError, AttributeError):  # it may hang before there is a worker
-            os.kill(self.worker, signal.SIGUSR1)
+        if not self.ended and self.worker:  # it may hang before there is a worker
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.worker, signal.SIGUSR1)
         wait, end = SPEAKING, time.monotonic() + SPEAKING
         while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
             self._listen()
@@ -255,6 +262,8 @@ class Process:
 
     def _listen(self) -> None:
         """Take what was printed, and keep its end."""
+        if not self.end.alive:
+            return
         with contextlib.suppress(BlockingIOError, KeyError):
             more = os.read(self.out, 1 << 17)
             if not more:  # whatever had it open has ended
@@ -269,6 +278,11 @@ def environment() -> dict[str, str]:
     debugging = next((path for folder in LIBRARIES if Path(path := f"{folder}/{DEBUGGING}").exists()), "")
     preload = " ".join(filter(None, (passed.get("LD_PRELOAD"), debugging)))
     return passed | CHECKING | ({"LD_PRELOAD": preload} if preload else {})
+
+
+def _close(*numbers: int) -> None:
+    for number in numbers:
+        os.close(number)
 
 
 def _end(running: subprocess.Popen[bytes], sockets: list[socket.socket], out: int) -> None:

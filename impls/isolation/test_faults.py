@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import shutil
 import signal
 import time
@@ -193,3 +195,24 @@ def test_an_answer_that_comes_late_is_not_the_next_calls(tmp_path):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert subject.call("out_size", 2) == 2
+
+
+def test_what_can_be_loaded_only_once_is_told(tmp_path):
+    (tmp_path / "once.py").write_text("import os\nos.mkdir('made')\ndef out_size(n):\n    os._exit(n)\n")
+    subject = IsolatedSubject("once.py", tmp_path, fork=False)
+    for _ in range(2):
+        with pytest.raises(failures.Exited, match=r"loaded once, and not again: once\.py fails to import"):
+            subject.call("out_size", 3)
+    subject.begin()
+
+
+def test_its_memory_is_given_back(having):
+    subject = having("sound")
+    numbers = subject.process.arena.fd, subject.process.results.fd, subject.process.out
+    running = subject.process.running
+    del subject
+    gc.collect()
+    assert running.returncode == -signal.SIGKILL
+    for number in numbers:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
