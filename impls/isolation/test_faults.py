@@ -63,7 +63,7 @@ def having(file):
 
 
 def found(subject: IsolatedSubject, side: str) -> failures.Failure | None:
-    """Make the call that fires with the arrays on that side; the failure, within 2 seconds; after it, all is well."""
+    """Make the call that fires with the arrays on that side; its failure, well before the limit; then all is well."""
     subject.begin()
     subject.side = side
     began = time.monotonic()
@@ -72,7 +72,7 @@ def found(subject: IsolatedSubject, side: str) -> failures.Failure | None:
         subject.call("conv2d", X, W, None, **FIRES)
     except failures.Failure as error:
         failure = error
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < LIMIT / 2
     y = subject.call("conv2d", X, W, None, **RESTS)
     assert y.shape == (1, 3, 5, 5)
     assert (y == 2).all()
