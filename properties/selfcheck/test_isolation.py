@@ -15,7 +15,7 @@ import pytest
 from impls.isolation import faulty
 from oracles.case import Case
 from oracles.geometry import Axis
-from properties.selfcheck.test_command_line import PROPERTIES, QUICK, VALUES, command, environment, run
+from properties.selfcheck.command_line import PROPERTIES, QUICK, VALUES, command, environment, run
 from reports import ledger
 
 needs_a_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")

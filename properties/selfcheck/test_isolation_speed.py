@@ -17,7 +17,7 @@ import pytest
 from impls import registry
 from impls.isolation import faulty
 from impls.isolation.subject import IsolatedSubject
-from properties.selfcheck.test_command_line import PROPERTIES, run
+from properties.selfcheck.command_line import PROPERTIES, run
 
 pytest.importorskip("pytest_benchmark", reason="pip install -c constraints.txt pytest-benchmark")
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from properties.selfcheck.test_command_line import QUICK, VALUES, run
+from properties.selfcheck.command_line import QUICK, VALUES, run
 from reports import ledger
 
 EXACTLY = f"{VALUES}::test_output_equals_the_definition_exactly"

@@ -14,8 +14,8 @@ from properties import test_common as common
 from properties import test_edges as edges
 from properties import test_sizes as sizes
 from properties.selfcheck.beds import Bed, Fault, caught
+from properties.selfcheck.command_line import QUICK, run
 from properties.selfcheck.running import examine, variant
-from properties.selfcheck.test_command_line import QUICK, run
 
 planted = Bed()
 EDGES, EDGES_BACK = edges.test_outputs_are_right_at_every_size, edges.test_gradients_are_right_at_every_size
