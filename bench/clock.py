@@ -26,6 +26,7 @@ LONG = 0.1  # seconds; a call that takes longer is not traced, which would make 
 # needs no further one to be warm
 NEAR = 3  # times: so much longer than a limit a call may take once, and is called again: it may have had to wait
 COARSE = 2**20  # bytes; the kernel counts resident pages in batches, so that a smaller growth says nothing
+SHARED = 2**24  # bytes; what a process takes once for all calls to come, such as the buffers of BLAS, is less
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 QUEUE = Path("/proc/thread-self/schedstat")
@@ -66,6 +67,17 @@ def first(call: Call, expected: float = 0.0) -> First:
     if grown > peak + COARSE or peak < size or not tracing:
         return First(result, taken, max(grown, size), "growth of resident memory, the results at least")
     return First(result, taken, peak, "traced allocations")
+
+
+def memory(one: First, two: First) -> tuple[int, str]:
+    """Say how many bytes a call takes, from the first of a shape and the next, and how that was found.
+
+    What grew once by less than SHARED, and not again, was taken by the process: a heap for the thread, the buffers of
+    BLAS. More than that is the implementation's, which may keep it for the calls to come.
+    """
+    less = min((one, two), key=lambda each: each.peak)
+    found = less if one.peak - less.peak < SHARED else one
+    return found.peak, found.method
 
 
 def device() -> str:

@@ -91,15 +91,15 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     ratio = verdict.ratio or None
     before = fingerprint(first.result)  # now: the next call may have the same memory to write to
     try:
-        second = prepared(subject, other(case))()
+        second = clock.first(prepared(subject, other(case)), expected)
     except (Exception, SystemExit) as error:
         return raised(error)
-    on_others = held(subject, other(case), second, FEW)
+    on_others = held(subject, other(case), second.result, FEW)
     if not on_others.agrees:
         return Judged(f"{WRONG}: on other data of the same shape", on_others.message)
     return Judged(
-        "", "", verdict.elements, ratio, first.seconds, first.peak, first.method, first.device, size,
-        (before, fingerprint(second)),
+        "", "", verdict.elements, ratio, first.seconds, *clock.memory(first, second), first.device, size,
+        (before, fingerprint(second.result)),
     )  # fmt: skip
 
 

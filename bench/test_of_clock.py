@@ -129,6 +129,16 @@ def test_buffers_that_are_kept_for_each_thread_are_counted():
     assert clock.first(call).peak >= MB
 
 
+@pytest.mark.parametrize(
+    ("once", "again", "bytes_"),
+    [(3 * MB, 2 * MB, 2 * MB), (2 * MB, 3 * MB, 2 * MB), (100 * MB, 2 * MB, 100 * MB)],
+    ids=["the process' own", "by chance", "kept by the implementation"],
+)
+def test_what_a_process_takes_once_is_no_memory_of_a_call(once, again, bytes_):
+    one, two = (clock.First(None, 0.0, size, f"found {size}") for size in (once, again))
+    assert clock.memory(one, two) == (bytes_, f"found {bytes_}")
+
+
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()])
 def test_what_a_first_call_raises_is_raised(error):
     def call():
