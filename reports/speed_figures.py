@@ -63,7 +63,11 @@ def _drawn(found: Speed, narrow: bool) -> Figure:
 
 
 def _panels(found: Speed, cells: Cells, room: int, narrow: bool) -> list[Panel]:
-    """Part the map so that its columns fit; the baseline stands in every part."""
+    """Part the map so that its columns fit; the baseline stands in every part.
+
+    All lines stand in the first part; in the others, those with a time of its own or a fault: too slow and unsupported
+    are said in the caption and the table.
+    """
     passes = [which for which in (False, True) if any(_is_backward(key) == which for key in cells)]
     first, *others = found.names
     abreast = not narrow and len(found.names) * len(passes) <= room
@@ -71,10 +75,16 @@ def _panels(found: Speed, cells: Cells, room: int, narrow: bool) -> list[Panel]:
     each = max(1, room // max(map(len, together)) - 1)
     parts = [[first, *others[start : start + each]] for start in range(0, max(1, len(others)), each)]
     return [
-        Panel([(which, name) for which in passes for name in part], _lines(cells, passes))
+        Panel([(which, name) for which in passes for name in part], lines)
         for passes in together
         for part in parts
+        if (lines := _lines(_worth_a_line(cells, part[1:]) if part is not parts[0] else cells, passes))
     ]
+
+
+def _worth_a_line(cells: Cells, names: list[str]) -> Cells:
+    """Keep the layers in which one of these has a time, or is wrong."""
+    return {key: row for key, row in cells.items() if any(row[name][0] not in "…–" for name in names if name in row)}
 
 
 def _cells(found: Speed) -> Cells:

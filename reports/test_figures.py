@@ -16,6 +16,7 @@ from reports import (
     roofline_figures,
     scaling,
     speed,
+    speed_figures,
     strides,
     strides_figures,
     svg,
@@ -229,3 +230,18 @@ def test_a_single_round_tells_nothing(tmp_path, document):
     lines = held.lines[(held.lines["layer"] == "alexnet-conv1") & (held.lines["who"] == "im2col")]
     assert math.isnan(lines["low"].iloc[0])
     assert lines["word"].iloc[0] == "faster"  # farther than noise
+
+
+# the heat map where it is narrow
+
+
+def test_a_further_part_of_the_map_has_only_layers_with_a_time_or_a_fault(found):
+    held = speed.speed(found, "im2col")
+    panels = speed_figures._panels(held, speed_figures._cells(held), 2, narrow=True)
+    shown = {panel.columns[1]: {layer for layer, _ in panel.lines if layer} for panel in panels}
+    timed = held.lines[~held.lines["operation"].str.endswith("_backward")]
+    assert shown[False, "torch-cpu"] == {*timed["layer"]}
+    assert shown[False, "fft"] == {*timed[timed["who"] == "fft"]["layer"]} < {*timed["layer"]}
+    wrong = held.refused[held.refused["sign"] == "✗"]
+    assert len(wrong)
+    assert all(each.layer in shown[each.operation.endswith("_backward"), each.who] for each in wrong.itertuples())
