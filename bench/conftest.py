@@ -14,14 +14,13 @@ import pytest
 import conftest as root
 from bench import layers, machine, summary
 from bench.layers import Layer
-from bench.timing import NotTimed, Timekeeper
+from bench.timing import TOO_SLOW, NotTimed, Timekeeper
 from impls.subject import Subject
 
 KEEPER = pytest.StashKey[Timekeeper]()
 CHOSEN = pytest.StashKey[frozenset[str]]()  # names of layers and experiments
 
 Bench = Callable[[], None]
-TOO_SLOW = 2.0  # seconds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--too-slow", type=float, default=TOO_SLOW, metavar="SECONDS",
-        help="what is estimated to take longer for one call, in CPU or wall time, is not timed (default: %(default)s)",
+        help="what is estimated to take longer for one call, in CPU or wall time, is not timed (default: %(default)s); "
+        f"what others are compared with may take {TOO_SLOW:g}",
     )  # fmt: skip
 
 
@@ -108,9 +108,12 @@ def _idle(item: pytest.Function, chosen: frozenset[str]) -> bool:
 
 
 @pytest.fixture(scope="session")
-def keeper(request: pytest.FixtureRequest) -> Timekeeper:
+def keeper(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Timekeeper:
     """The verdicts and the record of this run."""
-    return request.config.stash[KEEPER]
+    found = request.config.stash[KEEPER]
+    if len(subjects) > 1:
+        found.baseline = summary.baseline(list(subjects))
+    return found
 
 
 @pytest.fixture(scope="session")

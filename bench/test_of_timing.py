@@ -159,6 +159,16 @@ def test_what_turns_out_too_slow_is_recorded_with_the_time_it_took(monkeypatch):
     assert row["detail"] == "one whole call took as long"
 
 
+def test_what_others_are_held_against_may_take_longer(stand_in):
+    slow = sleepy(0.05)
+    refused(Timekeeper(too_slow=0.02), slow)
+    refused(Timekeeper(too_slow=0.02, baseline=slow.spec), sleepy(2.1))
+    keeper = Timekeeper(too_slow=0.02, baseline=slow.spec)
+    keeper.layer(stand_in, slow, SMALL, "conv2d")
+    assert min(stand_in.data) > 0.05
+    assert keeper.record.times
+
+
 def sleepy(seconds, when=lambda x: True):
     """Make a convolution that takes wall time, and hardly any CPU time."""
 

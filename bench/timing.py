@@ -20,6 +20,7 @@ from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
 from oracles.geometry import Geometry
 
+TOO_SLOW = 2.0  # seconds
 WHOLE = 1.5  # times: an estimate that exceeds the limit by less is held against a whole call
 
 
@@ -32,10 +33,13 @@ class NotTimed(Exception):  # noqa: N818 - most reasons are no errors
 
 
 class Timekeeper:
-    """The verdicts and the record of one run; `too_slow` is the most seconds that one call may take."""
+    """The verdicts and the record of one run; `too_slow` is the most seconds that one call may take.
 
-    def __init__(self, too_slow: float) -> None:
-        self.too_slow = too_slow
+    `baseline` may take TOO_SLOW if that is more: without its time there is nothing to hold the others against.
+    """
+
+    def __init__(self, too_slow: float, baseline: str = "") -> None:
+        self.too_slow, self.baseline = too_slow, baseline
         self.gate, self.record = Gate(), Record()
         self._expected: dict[tuple[str, Case], float] = {}
 
@@ -64,27 +68,32 @@ class Timekeeper:
         for case in cases:
             if reason := _declined(subject, case):
                 self.refuse(entry, *reason)
+        limit = self.limit(subject.spec)
         try:
             each = [self._estimated(subject, case) for case in cases]
-            if self.too_slow < sum(each) < WHOLE * self.too_slow:
+            if limit < sum(each) < WHOLE * limit:
                 each = [self._estimated(subject, case, whole=True) for case in cases]
         except (Exception, SystemExit) as error:
             found = gate.raised(error)
             self.refuse(entry, found.reason, found.detail, fault=True)
-        if (expected := sum(each)) > self.too_slow:
-            self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(self.too_slow)}")
+        if (expected := sum(each)) > limit:
+            self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
         for found in judged:
             if not found.passes:
                 self.refuse(entry, found.reason, found.detail, fault=found.fault)
         return judged, expected
 
+    def limit(self, spec: str) -> float:
+        """Say how many seconds one call of an implementation may take."""
+        return max(self.too_slow, TOO_SLOW) if spec == self.baseline else self.too_slow
+
     def _estimated(self, subject: Subject, case: Case, *, whole: bool = False) -> float:
-        key = subject.spec, case
+        key, limit = (subject.spec, case), self.limit(subject.spec)
         if key not in self._expected:
-            self._expected[key] = estimate(subject, case, self.too_slow)
+            self._expected[key] = estimate(subject, case, limit)
         if whole and self._expected[key] >= clock.LONG:  # what is shorter is warmed up, and known by that
-            self._expected[key] = clock.settled(gate.prepared(subject, case), self.too_slow)
+            self._expected[key] = clock.settled(gate.prepared(subject, case), limit)
         return self._expected[key]
 
     def rounds(
@@ -102,11 +111,12 @@ class Timekeeper:
         Raises NotTimed where it is too slow after all, where a round raises, or where the result is no longer right.
         """
         events = any(found.device != "cpu" for found in judged)
-        rounds = clock.Rounds(call, events, most=clock.NEAR * max(clock.SECONDS, clock.ROUNDS[0] * self.too_slow))
+        limit = self.limit(entry.implementation)
+        rounds = clock.Rounds(call, events, most=clock.NEAR * max(clock.SECONDS, clock.ROUNDS[0] * limit))
         found, detail = Judged(), "one whole call took as long"
         try:
-            expected = self._warmed(call, expected, judged, events)
-            if not (slow := expected > self.too_slow):
+            expected = self._warmed(call, expected, judged, events, limit)
+            if not (slow := expected > limit):
                 result = rounds.run(benchmark, clock.rounds_for(expected))
                 found = found if after is None else after(result)
         except clock.Overdue as error:
@@ -136,12 +146,14 @@ class Timekeeper:
         )
         benchmark.extra_info.update(facts)
 
-    def _warmed(self, call: Callable[[], Any], expected: float, judged: list[Judged], events: bool) -> float:
+    def _warmed(
+        self, call: Callable[[], Any], expected: float, judged: list[Judged], events: bool, limit: float
+    ) -> float:
         """Say how long a call lasts, by a call unless it is long; by another where the first may have had to wait."""
         if expected < clock.LONG:
             expected, _ = clock.lasting(call, events=events)
-        if max(expected, *(found.seconds for found in judged)) > self.too_slow:
-            return clock.settled(call, self.too_slow, events=events)
+        if max(expected, *(found.seconds for found in judged)) > limit:
+            return clock.settled(call, limit, events=events)
         return expected
 
     def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> None:
