@@ -89,7 +89,7 @@ def check(saved: dict) -> None:
         if info["kind"] in ("layer", "sweep", "again"):
             case = Case.parse(info["case"])
             assert case.operation == info["operation"]
-            assert (info["gemm_seconds"] is not None) == (info["operation"] == "conv2d")
+            assert (info["gemm_seconds"] is not None) == (info["operation"] in ("conv2d", "conv2d_backward"))
         assert all(not isinstance(value, (dict, list)) for value in (bench["params"] or {}).values())
         assert "0x" not in json.dumps(bench["params"])  # no address of an object
     ours = saved["poolproof"]

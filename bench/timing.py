@@ -54,8 +54,10 @@ class Timekeeper:
         benchmark.group = f"sweep {layer.sweep} {operation}" if layer.sweep else f"layer {layer.name} {operation}"
         judged, expected = self.admitted(entry, subject, [case])
         facts = work(case) | {"bytes": moved(case, judged[0].result_bytes)}
+        if operation in CONVOLUTIONS:
+            facts["gemm_seconds"] = gemm_seconds(case.geometry, case.dtype, operation == "conv2d_backward")
         if operation == "conv2d":
-            facts |= {"gemm_seconds": gemm_seconds(case.geometry, case.dtype), "columns_bytes": columns_bytes(case)}
+            facts["columns_bytes"] = columns_bytes(case)
         call = gate.prepared(subject, case)
         after = partial(gate.after, subject, case, judged[0], call)
         self.rounds(benchmark, entry, call, expected, judged, facts, after)
@@ -206,16 +208,24 @@ def columns_bytes(case: Case) -> int:
 
 
 @cache
-def gemm_seconds(g: Geometry, dtype: str) -> float:
-    """Median CPU seconds of the matrix products alone that im2col of this geometry multiplies: no columns are made."""
+def gemm_seconds(g: Geometry, dtype: str, backward: bool = False) -> float:
+    """Median CPU seconds of the matrix products alone that im2col of this geometry multiplies: no columns are made.
+
+    Backward there are two for each image: dy times columns transposed for dw, and filters transposed times dy for dx.
+    """
     filters, outputs = g.K // g.G, math.prod(g.y_shape[2:])
     kind = np.float64 if dtype == "float64" else np.float32  # what narrow types are multiplied in
     rows = np.full((g.G, filters, g.terms), 0.5, kind)
     columns = np.full((g.G, g.terms, outputs), 0.25, kind)  # written, so that each has memory of its own
-    y = np.empty((g.G, filters, outputs), kind)
+    y = np.full((g.G, filters, outputs), 0.125, kind)
+    dw, dx = (np.empty_like(rows), np.empty_like(columns)) if backward else (rows, columns)
 
     def products() -> None:
         for _ in range(g.N):
-            np.matmul(rows, columns, out=y)
+            if backward:
+                np.matmul(y, columns.swapaxes(1, 2), out=dw)
+                np.matmul(rows.swapaxes(1, 2), y, out=dx)
+            else:
+                np.matmul(rows, columns, out=y)
 
     return clock.median_seconds(products)

@@ -148,9 +148,11 @@ def _refused(layer: str, operation: str, name: str, line: str) -> dict[str, Any]
 
 
 def _memory(line: str, operation: str, name: str) -> dict[str, Any]:
-    if operation != "conv2d":
+    if not operation.startswith("conv2d"):
         return {}
     geometry = Case.parse(f"conv2d float32 {line} gauss seed=1").geometry
+    if operation == "conv2d_backward":
+        return {"gemm_seconds": 2 * geometry.macs / 48e9}
     columns = 4 * geometry.terms * geometry.vertical.out * geometry.horizontal.out
     peak = {"im2col": min(columns, 2**20), "im2col+textbook": columns}.get(name, 0)
     return {"columns_bytes": columns, "peak_extra_bytes": peak + 4096, "peak_method": "tracemalloc",

@@ -11,10 +11,7 @@ from reports.benchmarks import Benchmarks
 from reports.section import Table, listed, size, time, times
 from reports.sentences import plural
 
-GOAL, GOAL_ELSEWHERE = (
-    0.90,
-    0.80,
-)  # of the speed of the bare matrix product: of many channels at stride 1, and elsewhere
+GOAL, GOAL_ELSEWHERE = 0.90, 0.80  # of the bare matrix product's speed: of many channels at stride 1, and elsewhere
 MANY = 64  # channels that a filter sees
 LEAST = 1e3  # bytes: the axis begins there
 
@@ -23,18 +20,27 @@ def memory(found: Benchmarks) -> pd.DataFrame:
     """Return the forward convolutions by im2col (by all, where none is called so), with their `workspace`.
 
     That is the measured peak less the results, which are part of it. `share` is the speed in units of the bare matrix
-    product's, and `goal` the share that is aimed at.
+    product's, `backward` that of the gradient in units of its two, and `goal` the share that is aimed at.
     """
-    lines = found.of("layer")
-    lines = lines[(lines["operation"] == "conv2d") & (lines["columns_bytes"] > 0) & (lines["peak_extra_bytes"] >= 0)]
+    every = found.of("layer")
+    lines = every[(every["operation"] == "conv2d") & (every["columns_bytes"] > 0) & (every["peak_extra_bytes"] >= 0)]
     results = lines["result_bytes"].fillna(0)
     lines = lines.assign(
         workspace=(lines["peak_extra_bytes"] - results).clip(lower=0),
         share=lines["gemm_seconds"] / lines["seconds"],
+        backward=_backward(every, lines),
         goal=[goal(case) for case in lines["case"]],
     )
     named = lines[lines["implementation"].str.contains("im2col")]
     return named if len(named) else lines
+
+
+def _backward(every: pd.DataFrame, lines: pd.DataFrame) -> list[float]:
+    """Find the gradients of these layers: the share of their two products in their time, NaN where there is none."""
+    gradients = every[every["operation"] == "conv2d_backward"]
+    keys = zip(gradients["layer"], gradients["who"], strict=True)
+    shares = dict(zip(keys, gradients["gemm_seconds"] / gradients["seconds"], strict=True))
+    return [shares.get(key, math.nan) for key in zip(lines["layer"], lines["who"], strict=True)]
 
 
 def goal(case: str) -> float:
@@ -66,7 +72,14 @@ def caption(lines: pd.DataFrame) -> list[str]:
                 f"Of its time, the bare matrix product is {100 * shares.median():.0f} % in the median "
                 f"({100 * shares.min():.0f} to {100 * shares.max():.0f} %)."
             )
-    said += _aimed(lines.dropna(subset=["share", "goal"]))
+    met, backward = _aimed(lines, "share"), _aimed(lines, "backward")
+    if met:
+        said.append(
+            f"The goal is {GOAL:.2f} of the bare matrix product's speed in layers of {MANY} channels and more at "
+            f"stride 1, and {GOAL_ELSEWHERE:.2f} elsewhere: {met}."
+        )
+    if backward:
+        said.append(f"Backward, of the speed of the two products: {backward}.")
     if few := int((lines["workspace"] < LEAST).sum()):
         said.append(f"← {plural(few, 'mark')} left of the axis: less than {size(LEAST)}.")
     methods = list(dict.fromkeys(filter(None, lines["peak_method"])))
@@ -75,41 +88,39 @@ def caption(lines: pd.DataFrame) -> list[str]:
     return said
 
 
-def _aimed(lines: pd.DataFrame) -> list[str]:
-    """Say what the goal is, who meets it where, and where it is missed by most."""
+def _aimed(lines: pd.DataFrame, share: str) -> str:
+    """Say who meets the goal where, and where it is missed by most."""
     said = []
-    for who, its in lines.groupby("who", sort=False):
-        met = its["share"] >= its["goal"]
+    for who, its in lines.dropna(subset=[share, "goal"]).groupby("who", sort=False):
+        met = its[share] >= its["goal"]
         if met.all():
             said.append(f"{who} meets it in all of {plural(len(met), 'layer')}")
             continue
-        worst = its.loc[(its["share"] / its["goal"]).idxmin()]
+        worst = its.loc[(its[share] / its["goal"]).idxmin()]
         said.append(
             f"{who} meets it in {int(met.sum())} of {plural(len(met), 'layer')} and misses it in {int((~met).sum())}, "
-            f"by most in {worst['layer']} ({_down(worst['share'])} for {worst['goal']:.2f})"
+            f"by most in {worst['layer']} ({_down(worst[share])} for {worst['goal']:.2f})"
         )
-    aim = (
-        f"The goal is {GOAL:.2f} of the bare matrix product's speed in layers of {MANY} channels and more at stride 1, "
-        f"and {GOAL_ELSEWHERE:.2f} elsewhere"
-    )
-    return [f"{aim}: {'; '.join(said)}."] if said else []
+    return "; ".join(said)
 
 
 def _down(share: float) -> str:
-    """Write a share to two decimals, never rounded up to a goal that it misses."""
+    """Write a share to two decimals, never rounded up to a goal that it misses; "" where there is none."""
+    if math.isnan(share):
+        return ""
     return times(math.floor(100 * share) / 100) if share >= 0.1 else times(share)
 
 
 def table(lines: pd.DataFrame) -> Table:
     """Return every layer and implementation."""
     head = ("layer", "implementation", "column matrix", "measured peak", "times the matrix", "result", "time",
-            "matrix product alone", "of its speed", "goal")  # fmt: skip
+            "matrix product alone", "of its speed", "backward, of its two", "goal")  # fmt: skip
     rows = []
     for line in lines.itertuples():
         rows.append([
             line.layer, line.who, size(line.columns_bytes), size(line.workspace),
             times(line.workspace / line.columns_bytes), size(line.result_bytes), time(line.seconds),
-            time(line.gemm_seconds), _down(line.share) if line.share == line.share else "",
+            time(line.gemm_seconds), _down(line.share), _down(line.backward),
             "" if math.isnan(line.goal) else f"{line.goal:.2f}",
         ])  # fmt: skip
     return Table(head, rows, 2)
