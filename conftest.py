@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import _thread
 import contextlib
+import dataclasses
 import math
 import os
 import platform
 import re
 import shlex
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,14 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from impls.isolation.process import Limits
     from impls.subject import Subject
     from oracles.case import Case
     from reports.ledger import Ledger, Row, Run
 
 ROOT = Path(__file__).parent
 LEVELS = "values, gradients, specials, arrays, refusals and repeatability, with and, or, not"
+LAYERS = 1 << 33  # bytes that a call on a whole layer may take
 MOST_WORK = 10**8  # of a case of --case: some seconds of the plain loops
 
 # A case's own line reproduces it, in any release of Hypothesis: blobs would not. A slow call is no flaw here. What
@@ -57,6 +58,8 @@ class State:
 
     def __init__(self) -> None:
         self.subjects: dict[str, Subject] = {}
+        self.apart: dict[str, Subject] = {}  # in a process of their own, beside subjects that are timed here
+        self.limits: Limits | None = None  # of a call in a process of its own
         self.missing: dict[str, str] = {}
         self.case: Case | None = None
         self.ledger: Ledger | None = None
@@ -81,6 +84,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--isolate", choices=("auto", "always", "never"), default="auto",
         help="which implementations run in a process of their own, where a crash is a verdict (default: auto: "
         "those that do not come with the suite, and engines)",
+    )  # fmt: skip
+    group.addoption(
+        "--call-limit", type=float, default=10.0, metavar="SECONDS",
+        help="a call that gives no answer for so long, in a process of its own, hangs; give more where a first call "
+        "compiles (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--memory-limit", type=int, default=512, metavar="MIB",
+        help="what calls on small arrays may take in a process of its own, beyond what the import took; 0 is no limit "
+        "(default: %(default)s)",
     )  # fmt: skip
     group.addoption("--case", metavar="LINE", help="run exactly this case, the line that a failure ends with")
     group.addoption(
@@ -114,13 +127,18 @@ def pytest_configure(config: pytest.Config) -> None:
     from impls import registry
     from impls.isolation import choice
 
-    timed = hasattr(config.option, "layers")  # bench/ times calls in this process,
+    state.limits = _limits(config)
+    timed = hasattr(config.option, "layers")  # bench/ times calls in this process, once they were made in another,
+    if timed and state.limits.memory:  # and its layers are large
+        state.limits = dataclasses.replace(state.limits, memory=max(state.limits.memory, LAYERS))
     if timed and config.option.isolate == "always":
         raise pytest.UsageError("--isolate=always: benchmarks time calls in their own process; leave it out")
     isolate = "never" if timed else config.option.isolate
     try:
         for spec in config.option.impl:
-            state.subjects[spec] = choice.load(spec, config.invocation_params.dir, isolate)
+            if timed and config.option.isolate == "auto" and choice.is_the_user_s(spec):
+                state.apart[spec] = choice.load(spec, config.invocation_params.dir, limits=state.limits)
+            state.subjects[spec] = choice.load(spec, config.invocation_params.dir, isolate, state.limits)
         if config.option.case is not None:  # samples the definition, and takes a case of any size
             state.case = _parsed(config.option.case, math.inf if timed else MOST_WORK)
     except registry.SpecError as error:
@@ -129,6 +147,17 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--case: {error}") from None
     if not config.option.impl:
         _all_that_can_run(state, isolate)
+
+
+def _limits(config: pytest.Config) -> Limits:
+    from impls.isolation.process import Limits
+
+    seconds, memory = config.option.call_limit, config.option.memory_limit
+    if not 0 < seconds < float("inf"):
+        raise pytest.UsageError(f"--call-limit={seconds:g}: accepted is a number of seconds above 0")
+    if memory < 0:
+        raise pytest.UsageError(f"--memory-limit={memory}: accepted is a number of MiB, or 0 for no limit")
+    return Limits(seconds, memory << 20)
 
 
 def _check_profile(config: pytest.Config) -> None:
@@ -180,7 +209,7 @@ def _all_that_can_run(state: State, isolate: str) -> None:
         if entry.missing:
             state.missing[entry.name] = entry.missing
         else:
-            state.subjects[entry.name] = choice.load(entry.name, ROOT, isolate)
+            state.subjects[entry.name] = choice.load(entry.name, ROOT, isolate, state.limits)
 
 
 def _refuse_foreign_configuration(config: pytest.Config) -> None:
@@ -319,23 +348,9 @@ _CONTROLLER: dict[str, pytest.Config] = {}
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember whose reports are logged: the hook that logs them is not told. Let no Ctrl-C be lost."""
+    """Remember whose reports are logged: the hook that logs them is not told."""
     if not hasattr(session.config, "workerinput"):
         _CONTROLLER["config"] = session.config
-    _raise_interrupts_again()
-
-
-def _raise_interrupts_again() -> None:
-    """Ctrl-C may land where Python can only report it, such as Hypothesis' callback of the garbage collector."""
-    report = sys.unraisablehook
-
-    def hook(unraisable: Any) -> None:
-        if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            threading.Timer(0.05, _thread.interrupt_main).start()  # once the callback has returned
-        else:
-            report(unraisable)
-
-    sys.unraisablehook = hook
 
 
 @pytest.hookimpl(trylast=True)
@@ -358,26 +373,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the matrix."""
     state = config.stash.get(STATE, None)
-    rows = [] if state is None else state.rows
-    missing = [row for row in rows if row.verdict == "no verdict"]
-    stopped = bool(config.option.maxfail and missing and terminalreporter.stats.get("failed"))
-    if stopped:  # as the user wished
-        rows = [row for row in rows if row.verdict != "no verdict"]
-    if state is None or len(missing) == len(state.rows):
+    if state is None or all(row.verdict == "no verdict" for row in state.rows):
         return
-    from reports.matrix import matrix
-    from reports.terminal import as_text
+    from reports.terminal import closing
 
     terminalreporter.section("properties by implementations")
     encoding = getattr(sys.stdout, "encoding", None)
     with contextlib.suppress(ValueError, OSError):
         encoding = encoding or sys.__stdout__.encoding  # type: ignore[union-attr]
-    table = as_text(matrix(rows, state.run), terminalreporter._tw.fullwidth, encoding, terminalreporter._tw.hasmarkup)
-    terminalreporter.write_line(table)
-    if stopped:
-        terminalreporter.write_line(f"stopped at a failure, as asked: {len(missing):,} checks were not made")
-    for name, reason in state.missing.items():
-        terminalreporter.write_line(f"{name} was not tested: {reason}")
+    stopped = bool(config.option.maxfail and terminalreporter.stats.get("failed"))
+    width, colour = terminalreporter._tw.fullwidth, terminalreporter._tw.hasmarkup
+    for line in closing(state.rows, state.run, state.missing, width, encoding, colour, stopped=stopped):
+        terminalreporter.write_line(line)
     if state.ledger is not None:
         terminalreporter.write_line(f"verdicts: {state.ledger.path}")
         terminalreporter.write_line(f"page: {_page(config)}")

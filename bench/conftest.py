@@ -14,6 +14,7 @@ import pytest
 import conftest as root
 from bench import layers, machine, summary
 from bench.layers import Layer
+from bench.rehearsal import Rehearsal
 from bench.timing import TOO_SLOW, NotTimed, Timekeeper
 from impls.subject import Subject
 
@@ -111,6 +112,7 @@ def _idle(item: pytest.Function, chosen: frozenset[str]) -> bool:
 def keeper(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Timekeeper:
     """The verdicts and the record of this run."""
     found = request.config.stash[KEEPER]
+    found.rehearse = Rehearsal(request.config.stash[root.STATE].apart)
     if len(subjects) > 1:
         found.baseline = summary.baseline(list(subjects))
     return found

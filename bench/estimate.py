@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from bench import clock, gate
@@ -18,7 +19,7 @@ STEP = 4.0  # times the work that is tried next then,
 PATIENCE = 4  # for so many times the limit, of all parts together
 
 
-def estimate(subject: Subject, case: Case, limit: float) -> float:
+def estimate(subject: Subject, case: Case, limit: float, before: Callable[[Case], None] = lambda part: None) -> float:
     """Estimate the seconds that one call lasts by the multiply-adds of a part, and of larger ones unless it is short.
 
     From two parts a line is drawn, so that what every call costs is not counted many times; no single part, which may
@@ -26,7 +27,7 @@ def estimate(subject: Subject, case: Case, limit: float) -> float:
     """
     whole = case.geometry.macs
     share, parts = min(1.0, OUTPUTS / max(1, math.prod(case.geometry.y_shape))), 1
-    part, taken = _timed(subject, case, share)
+    part, taken = _timed(subject, case, share, before)
     expected, spent, flat = taken * whole / max(1, part), taken, False
     short = min(limit / 4, clock.LONG)  # what is longer is not warmed up, and should be known to be
     while expected > short and share < 1:
@@ -34,7 +35,7 @@ def estimate(subject: Subject, case: Case, limit: float) -> float:
         if not unclear and taken >= (max(AGAIN, limit) if parts == 1 else ENOUGH / 2):
             break
         share, parts = min(1.0, share * max(STEP if flat else 2.0, ENOUGH / taken)), parts + 1
-        larger, longer = _timed(subject, case, share)
+        larger, longer = _timed(subject, case, share, before)
         flat, spent = longer < FLAT * taken, spent + longer
         growth = max(0.0, longer - taken) / max(1, larger - part)
         expected = longer * whole / max(1, larger)
@@ -44,9 +45,10 @@ def estimate(subject: Subject, case: Case, limit: float) -> float:
     return expected
 
 
-def _timed(subject: Subject, case: Case, share: float) -> tuple[int, float]:
+def _timed(subject: Subject, case: Case, share: float, before: Callable[[Case], None]) -> tuple[int, float]:
     """Time a part of a case once it is warm: its multiply-adds, and the less of two times."""
     small = smaller(case, share)
+    before(small)
     call = gate.prepared(subject, small)
     once, _ = clock.lasting(call)
     again, _ = clock.lasting(call) if once < AGAIN else (once, None)

@@ -147,7 +147,7 @@ def test_what_is_too_slow_is_estimated_and_never_run():
 
 
 def test_what_turns_out_too_slow_is_recorded_with_the_time_it_took(monkeypatch):
-    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 0.001)
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit, before: 0.001)
 
     def conv2d(x, w, b, **parameters):
         end = clock.time.process_time() + 0.05
@@ -222,7 +222,7 @@ def refused_after(keeper, implementation, rounds=True):
 
 def test_rounds_that_begin_to_wait_end(monkeypatch):
     keeper = Timekeeper(too_slow=0.02)
-    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 0.001)
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit, before: 0.001)
     reason, row = refused_after(keeper, later(lambda y: time.sleep(0.1) or y))
     assert not reason.fault
     assert re.fullmatch(r"too slow, estimated 0\.\d+ s", row["reason"])
@@ -261,10 +261,10 @@ def test_what_answers_from_a_cache_is_wrong(keeper):
 
 
 def test_an_estimate_near_the_limit_is_held_against_a_whole_call(stand_in, monkeypatch):
-    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 1.2 * limit)
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit, before: 1.2 * limit)
     Timekeeper(too_slow=2.0).layer(stand_in, CORRECT, SMALL, "conv2d")
     assert stand_in.rounds >= 5
-    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit: 1.6 * limit)
+    monkeypatch.setattr(timing, "estimate", lambda subject, case, limit, before: 1.6 * limit)
     with pytest.raises(NotTimed, match=r"too slow, estimated 3\.2 s"):
         Timekeeper(too_slow=2.0).layer(stand_in, CORRECT, SMALL, "conv2d")
 

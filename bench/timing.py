@@ -15,6 +15,7 @@ from bench.estimate import estimate
 from bench.gate import Gate, Judged
 from bench.layers import Layer
 from bench.record import Entry, Record
+from bench.rehearsal import Rehearsal
 from impls.subject import Subject
 from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
@@ -40,7 +41,7 @@ class Timekeeper:
 
     def __init__(self, too_slow: float, baseline: str = "") -> None:
         self.too_slow, self.baseline = too_slow, baseline
-        self.gate, self.record = Gate(), Record()
+        self.gate, self.record, self.rehearse = Gate(), Record(), Rehearsal()
         self._expected: dict[tuple[str, Case], float] = {}
 
     def layer(self, benchmark: Any, subject: Subject, layer: Layer, operation: str, *, again: bool = False) -> None:
@@ -75,6 +76,8 @@ class Timekeeper:
             each = [self._estimated(subject, case) for case in cases]
             if limit < sum(each) < WHOLE * limit:
                 each = [self._estimated(subject, case, whole=True) for case in cases]
+            for case in cases if sum(each) <= limit else ():
+                self.rehearse(subject.spec, case, limit)
         except (Exception, SystemExit) as error:
             found = gate.raised(error)
             self.refuse(entry, found.reason, found.detail, fault=True)
@@ -93,8 +96,9 @@ class Timekeeper:
     def _estimated(self, subject: Subject, case: Case, *, whole: bool = False) -> float:
         key, limit = (subject.spec, case), self.limit(subject.spec)
         if key not in self._expected:
-            self._expected[key] = estimate(subject, case, limit)
+            self._expected[key] = estimate(subject, case, limit, partial(self.rehearse, subject.spec, limit=limit))
         if whole and self._expected[key] >= clock.LONG:  # what is shorter is warmed up, and known by that
+            self.rehearse(subject.spec, case, WHOLE * limit)
             self._expected[key] = clock.settled(gate.prepared(subject, case), limit)
         return self._expected[key]
 

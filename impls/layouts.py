@@ -22,6 +22,8 @@ LAYOUTS = (
     "mixed",
 )
 
+place: Callable[[int], Any] | None = None  # gives so many bytes where an access beyond them shows: a process of its own
+
 
 def lay(array: Any, layout: str, seed: int = 0) -> tuple[Any, Any]:
     """Copy an array into a layout: (the view to pass, the array that owns all its memory, gaps included).
@@ -33,14 +35,26 @@ def lay(array: Any, layout: str, seed: int = 0) -> tuple[Any, Any]:
         raise ValueError(f"layout {layout!r}: there are {', '.join(LAYOUTS)}")
     if not isinstance(array, np.ndarray):
         return array, array
-    if layout == "broadcast":
-        return _broadcast(array, seed)
-    return _LAY[layout](array)
+    view, memory = _broadcast(array, seed) if layout == "broadcast" else _LAY[layout](array)
+    return (view, memory) if place is None or not memory.nbytes else _moved(view, memory, place(memory.nbytes))
 
 
 def plain(value: Any) -> Any:
     """Copy an array to C order and native bytes; pass what is no array."""
     return np.array(value, dtype=value.dtype.newbyteorder("="), order="C") if isinstance(value, np.ndarray) else value
+
+
+def _moved(view: Any, memory: Any, there: Any) -> tuple[Any, Any]:
+    """Copy the memory to other bytes, and see the same part of it there in the same way."""
+    there[:] = memory.ravel(order="K").view(np.uint8)
+    start = view.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    moved = (
+        np.ndarray(view.shape, view.dtype, there, start, view.strides),
+        np.ndarray(memory.shape, memory.dtype, there, 0, memory.strides),
+    )
+    for old, new in zip((view, memory), moved):  # noqa: B905 (3.9)
+        new.flags.writeable = old.flags.writeable
+    return moved
 
 
 def poison(dtype: Any) -> Any:

@@ -295,7 +295,7 @@ def _outputs(result: Any) -> tuple[Any, ...]:
 
 
 def _own(arrays: Sequence[Any]) -> list[Any]:
-    return [plain(array) for array in arrays]
+    return [lay(array, "contiguous")[0] for array in arrays]
 
 
 def _copied(result: Any) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ import pytest
 
 import conftest as root
 from impls.isolation import diagnosis
+from impls.isolation.process import Limits
 from impls.isolation.subject import IsolatedSubject
 from oracles.case import Case
 from oracles.verdict import Verdict
@@ -21,7 +22,7 @@ from properties.laws import Law
 
 TIMES = 20  # that a failing case is tried again,
 PATIENCE = 2.0  # or for so many seconds; once in any case
-HANGING = 3.0  # seconds after which a small case that was taken to hang does
+HANGING = 0.3  # of --call-limit, after which a small case that was taken to hang does
 ALONE = 20.0  # seconds for a failing case in a process of its own
 NONDETERMINISTIC = "nondeterministic"
 
@@ -37,7 +38,7 @@ def tried(item: pytest.Function, examiner: Examiner, law: Law, *, flaky: bool, a
     if isinstance(examiner.subject, IsolatedSubject) and alone:
         process = examiner.subject.process
         process.fresh()
-        process.limit = max(process.limit, HANGING)
+        process.limit = max(process.limit, HANGING * process.limits.seconds)
     found = _runs(examiner, law, case)
     examiner.failure = case, verdict
     runs = [each is not None for each in found]
@@ -87,6 +88,17 @@ def _varies(runs: list[bool]) -> bool:
     return any(runs) and runs != sorted(runs)
 
 
+def options(config: pytest.Config) -> list[str]:
+    """Give the options of processes that are not as usual: what is run again needs them too."""
+    usual, given = Limits(), config.option
+    texts = {
+        f"--isolate={given.isolate}": given.isolate != "auto",
+        f"--call-limit={given.call_limit:g}": given.call_limit != usual.seconds,
+        f"--memory-limit={given.memory_limit}": given.memory_limit << 20 != usual.memory,
+    }
+    return [text for text, needed in texts.items() if needed]
+
+
 def _passes_alone(item: pytest.Function, spec: str, case: Case) -> bool:
     """Whether a case that failed passes where nothing was called before it."""
     config = item.config
@@ -95,7 +107,7 @@ def _passes_alone(item: pytest.Function, spec: str, case: Case) -> bool:
         command = [
             sys.executable, "-m", "pytest", "-c", str(root.ROOT / "pyproject.toml"),
             f"{item.path}::{item.originalname}", f"--impl={spec}", f"--case={case}", f"--results={elsewhere}",
-            f"--isolate={config.option.isolate}",
+            *options(config),
         ]  # fmt: skip
         try:
             done = subprocess.run(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -49,6 +52,19 @@ class Budget:
         """Book what a property took."""
         self.left[name] -= seconds
         self.waiting[name] -= 1
+
+
+def pytest_sessionstart() -> None:
+    """Let no Ctrl-C be lost: it may land where Python can only report it, such as in Hypothesis' callback of gc."""
+    report = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()  # once the callback has returned
+        else:
+            report(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def pytest_ignore_collect(collection_path: Any, config: pytest.Config) -> bool | None:
@@ -291,7 +307,7 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
                 verdict, passes = again.tried(item, examiner, law, flaky=flaky, alone=alone)
             verdict = again.diagnosed(examiner, verdict)
             try:
-                how = {"shrunk": shrunk, "late": late, "passes": passes}
+                how = {"shrunk": shrunk, "late": late, "passes": passes, "options": again.options(item.config)}
                 text = messages.told(examiner, _where(item), law, case, verdict, **how)
             except Exception as error:  # a verdict is worth more than what is told of it
                 text = f"{verdict.message}\n\nno more can be told of {case}, a fault of Poolproof: {error!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,15 @@ def told(
     shrunk: bool = True,
     late: bool = False,
     passes: str = "",
+    options: Sequence[str] = (),
 ) -> str:
-    """The whole message of a failed property; `node` is what pytest takes for it.
+    """The whole message of a failed property; `node` is what pytest takes for it, `options` what it needs beside.
 
     `shrunk`: it was made as small as it would go, unless that came to a `late` end. `passes`: when the case was tried
     again and did not fail.
     """
     spec = examiner.subject.spec
-    again = f"pytest {shlex.quote(node)} --impl={shlex.quote(spec)}"
+    again = " ".join(["pytest", shlex.quote(node), f"--impl={shlex.quote(spec)}", *options])
     lines = [
         f"{spec}: {case.operation} {verdict.kind}",
         f"property: {law.title}",

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Mapping, Sequence
 
-from reports.matrix import Cell, Matrix, symbol
-from reports.rows import fails
+from reports.matrix import Cell, Matrix, matrix, symbol
+from reports.rows import Row, Run, fails
 from reports.sentences import EXPLAINED, headline, not_offered, reasons
 
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "–": "-", "·": ".", "…": "~", "×": "x"})
 _LEAST_TITLE, _MOST_COLUMN, _GAP = 36, 18, 2
 _RED, _GREEN, _GREY, _BOLD, _OFF = "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
+
+
+def closing(
+    rows: Sequence[Row], run: Run, missing: Mapping[str, str], width: int, encoding: str | None, colour: bool,
+    *, stopped: bool,
+) -> list[str]:  # fmt: skip
+    """Give the lines at the end of a run: the matrix, and what was not tested; `stopped`: at a failure, as asked."""
+    reached = [row for row in rows if row.verdict != "no verdict"] if stopped else rows
+    lines = [as_text(matrix(reached, run), width, encoding, colour)]
+    if left := len(rows) - len(reached):
+        lines.append(f"stopped at a failure, as asked: {left:,} checks were not made")
+    return [*lines, *(f"{name} was not tested: {reason}" for name, reason in missing.items())]
 
 
 def as_text(matrix: Matrix, width: int = 100, encoding: str | None = None, color: bool = False) -> str:

@@ -103,11 +103,17 @@ def test_what_claims_say_of_measured_times_is_what_the_figure_shows():
         assert "max pooling" in said[name].why
         assert "takes longer in most cells" in said[name].why
         assert "average pooling shorter in most" in said[name].why
-    assert (of["A"] > of["B"]).mean() > 0.5
-    assert (of["A-average"] < of["B"]).mean() > 0.5
+        assert "shorter in all" in said[name].why
+    slow = of.index.get_level_values("who").isin(["loops", "fft"])
+    assert (of["A"] > of["B"])[~slow].mean() > 0.5
+    assert (of["A-average"] < of["B"])[~slow].mean() > 0.5
+    assert (of["A"] < of["B"])[slow].all()
     less = of.xs(2, level="S")
-    assert said["stride-cheaper-than-pooling-after-stride-1"].verdict == "holds"
-    assert all((less["C"] < less[pooled]).all() for pooled in ("A", "A-average", "A-l2"))
+    fft = less.index.get_level_values("who") == "fft"
+    assert said["stride-cheaper-than-pooling-after-stride-1"].ruling == "holds if"
+    for pooled in ("A", "A-average", "A-l2"):
+        assert (less["C"] < 0.9 * less[pooled])[~fft].all()
+        assert (less["C"] > 0.9 * less[pooled])[fft].all()
 
 
 def test_what_claims_say_of_shifts_is_what_the_figure_shows():

@@ -20,9 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from impls import outputs, places, registry
+from impls import layouts, outputs, places, registry
 from impls.isolation import wire
-from impls.isolation.memory import Given, Outputs, Results, own
+from impls.isolation.memory import Copies, Given, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
@@ -76,8 +76,8 @@ class Worker:
     def __init__(self, settings: dict[str, Any], arrays: int, results: int) -> None:
         self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
         self.given, self.results = Given(arrays), results
-        self.outputs = Outputs()
-        outputs.allocate = self.outputs.allocate
+        self.outputs, self.copies = Outputs(), Copies()
+        outputs.allocate, layouts.place = self.outputs.allocate, self.copies.place
 
     def told(self) -> dict[str, Any]:
         """Tell what the parent must know of the implementation."""
@@ -112,6 +112,8 @@ class Worker:
         """Make one call and tell what came of it."""
         self.given.begin(message["capacity"], writable=message["writable"])
         self.outputs.begin(message["side"])
+        self.copies.begin(message["side"])
+        self.copies.allowed = message["allowed"]
         do, operation = message["do"], message["operation"]
         put = message["put"]
         arrays, parameters, options = wire.decoded(message["arrays"], lambda number: self.given.get(put[number]))
@@ -122,9 +124,13 @@ class Worker:
                 found = self.subject.reason(operation, parameters)
             else:
                 found = self.subject.probe(do, operation, arrays, parameters, **options)
-            return {"found": wire.encoded(found, results.put), "wrong": self.outputs.findings()}
+            return {"found": wire.encoded(found, results.put), "wrong": self.findings()}
         except BaseException as error:
             name, refusal = type(error).__name__, isinstance(error, ValueError)
             said = str(error)[:5000]
-            wrong = [finding for finding in self.outputs.findings() if finding[0] != "unwritten"]
+            wrong = [finding for finding in self.findings() if finding[0] != "unwritten"]
             return {"raised": [name, refusal, said], "place": places.noted(error), "wrong": wrong}
+
+    def findings(self) -> list[Any]:
+        """Tell what is wrong with the memory of results, and around the arrays that a probe has laid out."""
+        return self.outputs.findings() + self.copies.findings()

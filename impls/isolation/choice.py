@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impls import registry
 from impls.files import FILE, SpecError
 from impls.subject import Subject
 
+if TYPE_CHECKING:
+    from impls.isolation.process import Limits
+
 HOW = ("auto", "always", "never")
 
 
-def load(spec: str, directory: Path, how: str = "auto") -> Subject:
-    """Load what a SPEC names as a Subject, in a process of its own or in this one.
+def load(spec: str, directory: Path, how: str = "auto", limits: Limits | None = None) -> Subject:
+    """Load what a SPEC names as a Subject, in a process of its own, where calls have limits, or in this one.
 
     "auto" isolates what is not the project's own NumPy code: files and modules of the user, and engines. Raises
     SpecError as registry.subject does, and for "always" where the system is not Linux.
     """
-    name = spec.partition("@")[0].partition("+")[0]
-    entry = next((entry for entry in registry.entries() if entry.name == name), None)
+    entry = _entry(spec)
     on_linux = sys.platform == "linux"
     if how == "always" and not on_linux:
         raise SpecError(f"{spec}: only on Linux can it have a process of its own")
@@ -27,11 +31,24 @@ def load(spec: str, directory: Path, how: str = "auto") -> Subject:
         return registry.subject(spec, directory)
     if entry is not None and entry.missing:
         return registry.subject(spec, directory)  # which says what is missing
+    from impls.isolation.process import Limits
     from impls.isolation.subject import IsolatedSubject
 
     if entry is not None and entry.gpu:  # its driver stands no fork, and reserves more memory than there is
-        return IsolatedSubject(spec, directory, fork=False, memory=0)
-    return IsolatedSubject(spec, directory)
+        limits = dataclasses.replace(limits or Limits(), memory=0)
+        return IsolatedSubject(spec, directory, limits, fork=False)
+    return IsolatedSubject(spec, directory, limits)
+
+
+def is_the_user_s(spec: str) -> bool:
+    """Whether a SPEC names a file or a module that does not come with the project."""
+    entry = _entry(spec)
+    return entry is None and not _ours(spec, entry)
+
+
+def _entry(spec: str) -> registry.Entry | None:
+    name = spec.partition("@")[0].partition("+")[0]
+    return next((entry for entry in registry.entries() if entry.name == name), None)
 
 
 def _ours(spec: str, entry: registry.Entry | None) -> bool:

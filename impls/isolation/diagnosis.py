@@ -11,7 +11,7 @@ import numpy as np
 
 from impls.contract import ARRAYS
 from impls.isolation.failures import Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
-from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, wrote
+from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
 BOUNDS = "wrote or read out of bounds"
 HEAP = re.compile(r"free\(\)|alloc\w*\(\)|corrupt|smashing")  # what glibc says of a heap before it aborts
@@ -31,8 +31,6 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     if subject.failed is None:
         return None
     asked, failure = subject.failed
-    if asked.do != "call":  # a probe passes copies, which lie anywhere
-        return None
     if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
     names = [
@@ -48,19 +46,24 @@ def cause(subject: IsolatedSubject) -> Cause | None:
         wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
         return Cause(still.verdict, "it does so wherever its arrays lie in memory") if wild else None
     written = [wrote(names[number], *where) for number, found in answer["around"].items() for where in found]
-    written += [wrote("the result", kind, *where) for kind, _, *where in answer["wrong"] if kind != "unwritten"]
+    written += [str(blame(*finding)) for finding in answer["wrong"] if finding[0] != "unwritten"]
     if written:
         return Cause(BOUNDS, "; ".join(written))
-    if answer["changed"]:
+    if answer["changed"] and asked.do == "call":
         return Cause("changed its input", f"it writes its input {', '.join(names[n] for n in answer['changed'])}")
     return _read(subject, asked, names)
 
 
 def _read(subject: IsolatedSubject, asked: Asked, names: Sequence[str]) -> Cause | None:
-    """Name the array around which nothing is written, yet memory is touched: what it fails at alone."""
+    """Name the array around which nothing is written, yet memory is touched: what it fails at alone.
+
+    A probe passes copies that it lays out itself, all of them on one side.
+    """
+    if asked.do != "call":
+        names = ()
     for side in (asked.side, *(other for other in SIDES if other != asked.side)):
         placed = dataclasses.replace(asked, side=side)
-        for number, name in [*enumerate(names), (RESULTS, "the result")]:
+        for number, name in [*enumerate(names), (RESULTS, "the result" if names else "an array")]:
             if _failure(subject, placed, at_edge=(number,), writable=True) is None:
                 continue
             if side == "left":

@@ -192,10 +192,10 @@ class Given:
         return slot.array(offset, dtype, shape)
 
 
-class Outputs:
-    """Guarded, poisoned arrays for results that foreign code writes, and what is wrong with them afterwards.
+class Pool:
+    """Slots of the child's own, with a pattern around what lies in them.
 
-    An allocation is given back by `begin`, not before: results may be kept as long as a message is served.
+    What is taken is given back by `begin`, not before: results may be kept as long as a message is served.
     """
 
     def __init__(self) -> None:
@@ -211,20 +211,29 @@ class Outputs:
                 slot.release()
         self.side, self.taken = side, []
 
-    def allocate(self, shape: Any, dtype: Any) -> Any:
-        """Give an array of poison at a guard; the rest of its pages has the pattern in it."""
-        dtype = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    def take(self, size: int, allowance: int = 0) -> Any:
+        """Give a slot and the place in it for so many bytes; `allowance` bytes behind them may be read."""
         slack = SLACK if self.side == "loose" else 0
         capacity = PAGE
-        while capacity < size + 2 * slack:
+        while capacity < size + allowance + 2 * slack:
             capacity *= 2
         try:
             slot = self.free[capacity].pop()  # in one step, as several threads may ask
         except LookupError:
             slot = Slot(capacity)
-        offset = {"right": capacity - size, "left": 0, "loose": slack}[self.side]
+        offset = {"right": capacity - size - allowance, "left": 0, "loose": slack}[self.side]
         slot.bytes[:] = PATTERN
+        return slot, offset
+
+
+class Outputs(Pool):
+    """Guarded, poisoned arrays for results that foreign code writes, and what is wrong with them afterwards."""
+
+    def allocate(self, shape: Any, dtype: Any) -> Any:
+        """Give an array of poison at a guard."""
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        slot, offset = self.take(size)
         slot.bytes[offset : offset + size].view(_unsigned(dtype))[:] = poison(dtype)
         self.taken.append((slot, offset, size, dtype, tuple(shape)))
         return slot.array(offset, dtype, shape)
@@ -239,6 +248,22 @@ class Outputs:
                 first = [int(i) for i in np.unravel_index(int(left.argmax()), shape)]
                 found.append(["unwritten", number, int(left.sum()), int(left.size), first])
         return found
+
+
+class Copies(Pool):
+    """Guarded memory for the arrays that a probe copies and lays out, of which `allowed` bytes behind may be read."""
+
+    allowed = 0
+
+    def place(self, size: int) -> Any:
+        """Give so many bytes at a guard."""
+        slot, offset = self.take(size, -(-self.allowed // 16) * 16 if self.side == "right" else 0)
+        self.taken.append((slot, offset, size))
+        return slot.array(offset, np.uint8, (size,))
+
+    def findings(self) -> list[Any]:
+        """Tell what was written around them: ["around", side, facts...] for each."""
+        return [["around", *found] for slot, *where in self.taken for found in _written(slot.bytes, *where)]
 
 
 def poison(dtype: Any) -> int:

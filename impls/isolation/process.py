@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import weakref
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,11 @@ from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
 STARTING = 120.0  # seconds for an import
-LIMIT, LARGE = 10.0, 1 << 23  # seconds for a call, and as many more for so many bytes of arrays
+LARGE = 1 << 23  # bytes of arrays for which a call may take as long again
 LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
 SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
-MEMORY = 1 << 29  # bytes that a call on small arrays may take beyond what is held after the import
 KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
@@ -47,6 +47,14 @@ STACK = re.compile(
 CALLERS = {str(ROOT / "impls" / name) for name in ("subject.py", "probes.py", "bridges.py", "outputs.py")}
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for a call on small arrays, and bytes that it may take beyond what is held after the import; 0: any."""
+
+    seconds: float = 10.0
+    memory: int = 1 << 29
+
+
 class Process:
     """A child of one implementation, `told` what it is. Raises ValueError, in its words, where it cannot be loaded.
 
@@ -54,13 +62,14 @@ class Process:
     """
 
     def __init__(
-        self, spec: str, directory: Path, *, fork: bool = True, python: str = sys.executable, memory: int = MEMORY
+        self, spec: str, directory: Path, limits: Limits, *, fork: bool = True, python: str = sys.executable
     ) -> None:
-        self.settings: dict[str, Any] = {"spec": spec, "directory": str(directory), "fork": fork, "memory": memory}
-        self.python = python
+        self.settings: dict[str, Any] = {"spec": spec, "directory": str(directory), "fork": fork}
+        self.settings["memory"] = limits.memory
+        self.limits, self.python = limits, python
         self.arena, self.results = Arena(), Results()
         weakref.finalize(self, _close, self.arena.fd, self.results.fd)
-        self.limit, self.slowest = LIMIT, 0.0
+        self.limit, self.slowest = limits.seconds, 0.0
         self.printed = b""
         self._start()
 
@@ -90,7 +99,7 @@ class Process:
     def calm(self) -> None:
         """Give calls the whole time limit again, and forget what was printed."""
         self._listen()
-        self.limit, self.printed = LIMIT, b""
+        self.limit, self.printed = self.limits.seconds, b""
 
     def heard(self) -> str:
         """Tell the end of what the implementation has printed since."""
@@ -199,7 +208,8 @@ class Process:
             left = deadline - time.monotonic()
             events = self.poll.poll(left * 1000) if left > 0 else ()
             if not events:
-                raise Hung(f"there was no answer in {seconds:.3g} s{self._stack()}")
+                hint = "; --call-limit gives a call more" if channel is self.talk else ""
+                raise Hung(f"there was no answer in {seconds:.3g} s{hint}{self._stack()}")
             for ready, _ in events:
                 if ready == self.out:
                     self._listen()

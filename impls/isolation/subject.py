@@ -14,7 +14,7 @@ from impls import places
 from impls.contract import Declarations
 from impls.files import SpecError
 from impls.isolation import failures, wire
-from impls.isolation.process import MEMORY, Process
+from impls.isolation.process import Limits, Process
 from impls.subject import Subject
 
 SIDES = ("right", "left")
@@ -37,16 +37,17 @@ class IsolatedSubject(Subject):
     """An implementation under test in a process of its own.
 
     fork: whether workers may be forked from a process that has imported it; else each is a fresh interpreter. python:
-    the interpreter. memory: bytes that its calls may take, 0 for no limit. Raises SpecError, in the words of the child,
+    the interpreter. Raises SpecError, in the words of the child,
     where it cannot be loaded. `call` and `probe` raise what the implementation raises, a Failure where the process
     gives no answer or its memory shows a fault, and LookupError as Subject does.
     """
 
     def __init__(
-        self, spec: str, directory: Path, *, fork: bool = True, python: str = sys.executable, memory: int = MEMORY
-    ) -> None:
+        self, spec: str, directory: Path, limits: Limits | None = None, *, fork: bool = True,
+        python: str = sys.executable,
+    ) -> None:  # fmt: skip
         try:
-            self.process = Process(spec, directory, fork=fork, python=python, memory=memory)
+            self.process = Process(spec, directory, limits or Limits(), fork=fork, python=python)
         except ValueError as error:
             raise SpecError(str(error)) from None
         except failures.Failure as failure:
@@ -121,7 +122,7 @@ class IsolatedSubject(Subject):
         answer = self.process.ask(
             {
                 "do": asked.do, "operation": asked.operation, "capacity": arena.capacity, "writable": writable,
-                "side": side_of[RESULTS], "arrays": encoded, "put": put,
+                "side": side_of[RESULTS], "allowed": allowed, "arrays": encoded, "put": put,
                 "bytes": sum(array.nbytes for array in held),
             }
         )  # fmt: skip
@@ -158,8 +159,10 @@ def _declared(told: dict[str, Any]) -> Declarations:
     return Declarations(**values)
 
 
-def blame(kind: str, number: int, *facts: Any) -> failures.Failure:
-    """Make the failure that the child has found in the memory of a result."""
+def blame(kind: str, number: Any, *facts: Any) -> failures.Failure:
+    """Make the failure that the child has found in the memory of a result, or around an input that a probe laid out."""
+    if kind == "around":
+        return failures.WroteAround(wrote("an input", number, *facts))
     result = "the result" if number == 0 else f"result {number + 1}"
     if kind == "unwritten":
         count, total, first = facts

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from impls.isolation import diagnosis, failures, faulty
-from impls.isolation.process import KEPT, LEAST, LIMIT
+from impls.isolation.process import KEPT, LEAST, Limits
 from impls.isolation.subject import SIDES, IsolatedSubject
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
@@ -72,11 +72,48 @@ def found(subject: IsolatedSubject, side: str) -> failures.Failure | None:
         subject.call("conv2d", X, W, None, **FIRES)
     except failures.Failure as error:
         failure = error
-    assert time.monotonic() - began < LIMIT / 2
+    assert time.monotonic() - began < Limits.seconds / 2
     y = subject.call("conv2d", X, W, None, **RESTS)
     assert y.shape == (1, 3, 5, 5)
     assert (y == 2).all()
     return failure
+
+
+LAID_OUT = """
+import ctypes
+from impls.im2col import conv2d as right
+
+def conv2d(x, w, b, **parameters):
+    if not x.flags.c_contiguous:
+        start = x.__array_interface__["data"][0]
+        end = start + sum((extent - 1) * step for extent, step in zip(x.shape, x.strides)) + x.itemsize
+        {}
+    return right(x, w, b, **parameters)
+"""
+AMISS = {
+    "ctypes.c_float.from_address(end).value": ("right", "it reads past the end of an array"),
+    "ctypes.c_float.from_address(start - 4).value": ("left", "it reads before the start of an array"),
+    "ctypes.c_float.from_address(end).value = 7": ("right", "it writes 4 bytes past the end of an input"),
+    "ctypes.c_float.from_address(start - 4).value = 7": ("left", "it writes 4 bytes before the start of an input"),
+}
+
+
+@pytest.mark.parametrize("layout", ["fortran", "transposed", "channels_last"])
+@pytest.mark.parametrize("does", AMISS)
+def test_memory_beside_an_array_that_a_probe_lays_out_is_guarded_too(does, layout, tmp_path):
+    (tmp_path / "laid.py").write_text(LAID_OUT.format(does))
+    subject, (side, what) = IsolatedSubject("laid.py", tmp_path), AMISS[does]
+    subject.side = side
+    with pytest.raises(failures.Crashed):
+        subject.probe("layout", "conv2d", [X, W, None], RESTS, layout=layout)
+    assert diagnosis.cause(subject) == diagnosis.Cause(BOUNDS, what)
+    subject.side = next(each for each in SIDES if each != side)
+    if does.endswith("7"):
+        with pytest.raises(failures.WroteAround, match=what):
+            subject.probe("layout", "conv2d", [X, W, None], RESTS, layout=layout)
+    else:
+        subject.probe("layout", "conv2d", [X, W, None], RESTS, layout=layout)
+    subject.probe("layout", "conv2d", [X, W, None], RESTS, layout="contiguous")
 
 
 def test_every_fault_has_a_test():
@@ -125,7 +162,7 @@ def test_what_takes_all_memory_is_told_from_what_crashes(having):
     with pytest.raises(
         failures.OutOfMemory, match=r"died of SIGABRT .*, when it had taken [\d,]+ MiB of memory\n  said   no"
     ):
-        having("memory", memory=1 << 28).call("conv2d", X, W, None, **FIRES)
+        having("memory", limits=Limits(memory=1 << 28)).call("conv2d", X, W, None, **FIRES)
 
 
 def test_what_gives_no_answer_is_ended_and_patience_shrinks(having):
@@ -136,7 +173,7 @@ def test_what_gives_no_answer_is_ended_and_patience_shrinks(having):
             subject.call("conv2d", X, W, None, **FIRES)
         assert subject.call("conv2d", X, W, None, **RESTS).sum() == 150
     subject.begin()
-    assert subject.process.limit == LIMIT
+    assert subject.process.limit == Limits.seconds
 
 
 def test_what_hangs_in_python_is_told_by_its_line(tmp_path):

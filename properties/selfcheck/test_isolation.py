@@ -265,6 +265,37 @@ def test_after_kill_9_in_the_middle_of_shrinking_the_next_run_starts_with_what_w
     assert row.verdict == "crashed"
 
 
+COMPILES = """
+import time
+from impls.im2col import avg_pool2d as right
+ready = []
+
+def avg_pool2d(x, **p):
+    if not ready:
+        {}
+        ready.append(1)
+    return right(x, **p)
+"""
+
+
+@pytest.mark.parametrize(
+    ("slow", "option", "told"),
+    [
+        ("time.sleep(1.5)", "--call-limit=1", "there was no answer in 0.3 s; --call-limit gives a call more"),
+        ("bytearray(200 << 20)", "--memory-limit=50", "the call raised MemoryError"),
+    ],
+)
+def test_limits_are_those_that_are_given(tmp_path, slow, option, told):
+    (tmp_path / "mine.py").write_text(COMPILES.format(slow))
+    arguments = (VALUES, "--impl=mine.py", *QUICK, "-k", "exactly and avg_pool2d and not backward")
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 0, done.stdout
+    done = run(tmp_path, *arguments, option)
+    assert done.returncode == 1, done.stdout
+    assert told in done.stdout
+    assert f"--impl=mine.py {option} --case=" in done.stdout
+
+
 def test_benchmarks_do_not_time_a_process_boundary(tmp_path):
     done = run(tmp_path, str(PROPERTIES.parent / "bench"), "--isolate=always", "--impl=im2col")
     assert done.returncode == 4

@@ -1,0 +1,47 @@
+"""A call made in a process of its own before it is made here: what crashes or hangs is a reason not to time it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bench import gate
+from impls.isolation.subject import IsolatedSubject
+from oracles.case import Case
+
+LONGER = 4  # times as long as a case may last, and SPARE seconds, may it take in a process of its own
+SPARE = 1.0
+
+
+class Rehearsal:
+    """The implementations that have a process of their own, by specification; all others are not rehearsed."""
+
+    def __init__(self, apart: Mapping[str, IsolatedSubject] | None = None) -> None:
+        self.apart = apart or {}
+        self._done: dict[tuple[str, Case], Exception | None] = {}
+        self._begun: set[str] = set()
+
+    def __call__(self, spec: str, case: Case, limit: float) -> None:
+        """Make the call once, if it was not made before, in a case that should last at most `limit` seconds.
+
+        Raises a Failure where there is no answer or memory shows a fault, and what the implementation raises.
+        """
+        subject = self.apart.get(spec)
+        if subject is None:
+            return
+        key = spec, case
+        if key not in self._done:
+            self._done[key] = self._found(subject, case, limit)
+        if (error := self._done[key]) is not None:
+            raise error
+
+    def _found(self, subject: IsolatedSubject, case: Case, limit: float) -> Exception | None:
+        subject.begin(case.seed)
+        subject.process.limit = LONGER * limit + SPARE
+        if subject.spec not in self._begun:  # a first call may have to compile
+            self._begun.add(subject.spec)
+            subject.process.limit = max(subject.process.limit, subject.process.limits.seconds)
+        try:
+            gate.prepared(subject, case)()
+        except Exception as error:
+            return error
+        return None

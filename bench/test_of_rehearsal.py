@@ -1,0 +1,97 @@
+"""What crashes, hangs or writes around its arrays ends neither a run of the benchmarks nor is timed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from bench import fakes
+from bench.layers import BY_NAME
+from bench.rehearsal import Rehearsal
+from bench.test_of_runs import BENCH, run, saved
+from bench.timing import NotTimed, Timekeeper
+from impls import registry
+from impls.isolation.subject import IsolatedSubject
+
+LAYER = BY_NAME["cifar10-conv"]
+KERNEL = """
+import ctypes, os, time
+import numpy as np
+from impls.im2col import conv2d_backward, conv2d as right, max_pool2d
+
+def conv2d(x, w, b, **parameters):
+    if x.shape[2] {when}:
+        {does}
+    return right(x, w, b, **parameters)
+"""
+FAULTS = {
+    "os.abort()": "raised: SIGABRT: the process died of SIGABRT",
+    "os._exit(3)": "raised: Exited: the process ended itself, with status 3",
+    "time.sleep(60)": "raised: Hung: there was no answer in 1.",
+    "ctypes.c_float.from_address(x.ctypes.data + x.nbytes).value": "raised: SIGSEGV: the process died of SIGSEGV",
+    "raise OSError('no device')": "raised: OSError: no device",
+}
+
+
+def written(folder, does, when="> 0"):
+    (folder / "mine.py").write_text(KERNEL.format(does=does, when=when))
+    return "mine.py"
+
+
+def rehearsing(spec, folder, too_slow=0.2):
+    """Make a keeper that rehearses an implementation, and the subject that it would time here."""
+    keeper = Timekeeper(too_slow)
+    apart = IsolatedSubject(spec, folder)
+    apart.process.limits = type(apart.process.limits)(seconds=1.5)
+    keeper.rehearse = Rehearsal({spec: apart})
+    return keeper, registry.subject(spec, folder)
+
+
+@pytest.mark.parametrize("when", ["> 0", "== 32"], ids=["always", "on the whole layer"])
+@pytest.mark.parametrize("does", FAULTS)
+def test_a_fault_is_a_reason_not_to_time(does, when, tmp_path):
+    keeper, subject = rehearsing(written(tmp_path, does, when), tmp_path)
+    with pytest.raises(NotTimed) as caught:
+        keeper.layer(fakes.Benchmark(), subject, LAYER, "conv2d")
+    assert caught.value.fault
+    (row,) = keeper.record.not_timed
+    assert row["reason"].startswith(FAULTS[does]), row
+    keeper.layer(stand_in := fakes.Benchmark(), subject, LAYER, "conv2d_backward")
+    assert stand_in.data
+
+
+def test_what_is_right_is_rehearsed_once_for_each_case_and_timed(tmp_path):
+    spec = written(tmp_path, f"with open('{tmp_path}/called', 'a') as file: print(os.getpid(), file=file)", "== 32")
+    keeper, subject = rehearsing(spec, tmp_path)
+    for again in (False, True):
+        keeper.layer(stand_in := fakes.Benchmark(), subject, LAYER, "conv2d", again=again)
+        assert stand_in.data
+    elsewhere = keeper.rehearse.apart[spec].process.worker
+    assert (tmp_path / "called").read_text().splitlines().count(str(elsewhere)) == 1
+
+
+def test_what_does_not_come_back_costs_a_few_times_the_limit(tmp_path):
+    keeper, subject = rehearsing(written(tmp_path, "time.sleep(60)"), tmp_path)
+    began = time.monotonic()
+    for layer in ("cifar10-conv", "alexnet-conv5"):
+        with pytest.raises(NotTimed):
+            keeper.layer(fakes.Benchmark(), subject, BY_NAME[layer], "conv2d")
+    assert time.monotonic() - began < 8
+
+
+def test_a_run_goes_on_after_a_crash_and_ends_with_1(tmp_path):
+    spec = written(tmp_path, "os.abort()")
+    arguments = ("--layers=cifar10-*", f"--impl={spec}", "--impl=im2col", "--benchmark-save=mine")
+    said = run(tmp_path, BENCH, *arguments, status=1)
+    assert f"{spec} cifar10-conv conv2d: raised: SIGABRT: the process died of SIGABRT" in said
+    found = saved(tmp_path, "mine")
+    timed = {(each["extra_info"]["layer"], each["extra_info"]["operation"]) for each in found["benchmarks"]
+             if each["extra_info"]["implementation"] == spec}  # fmt: skip
+    assert timed >= {("cifar10-conv", "conv2d_backward"), ("cifar10-pool", "max_pool2d")}
+
+
+def test_a_file_that_ends_the_process_that_imports_it_is_refused_in_a_line(tmp_path):
+    (tmp_path / "mine.py").write_text("import os\nos.abort()\n")
+    said = run(tmp_path, BENCH, "--layers=cifar10-*", "--impl=mine.py", status=4)
+    assert "mine.py: fails to import: the process died of SIGABRT" in said
