@@ -25,7 +25,7 @@ ROUNDS = 5, 100  # at least and at most
 LONG = 0.1  # seconds; a call that takes longer is not traced, which would make a loop in Python five times slower, and
 # needs no further one to be warm
 NEAR = 3  # times: so much longer than a limit a call may take once, and is called again: it may have had to wait
-COARSE = 2**20  # bytes; the kernel counts resident pages in batches, so that a smaller growth says nothing
+COARSE = 2**21  # bytes; allocators take pages ahead and the kernel counts them in batches: less growth says nothing
 SHARED = 2**24  # bytes; what a process takes once for all calls to come, such as the buffers of BLAS, is less
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

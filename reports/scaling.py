@@ -41,6 +41,8 @@ class Growth:
         if self.slope is not None:
             return ""
         values = [value for value, _ in self.points]
+        if len({*values}) == 1:
+            return "1 size: no slope"
         return f"{len({*values})} sizes spanning {max(values) / min(values):.3g}x: no slope"
 
     @property

@@ -55,7 +55,7 @@ def panel(axes: Axes, found: list[Growth], numbers: Mapping[str, int], title: st
         if each.slope:
             ends = each.points[0][0], each.points[-1][0]
             axes.plot(ends, [each.slope.at(end) for end in ends], color=look["color"], linewidth=1.3)
-    expected = found[0].expected
+    expected = max(found, key=lambda each: len(each.points)).expected
     ends = sizes[0], sizes[-1]
     if not math.isnan(expected):
         # from above the longest time, at the size with the most work: what grows less falls less steeply

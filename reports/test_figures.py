@@ -1,5 +1,6 @@
 """What is drawn stands where its number says: beyond an axis it is an arrow, and what is counted has its words."""
 
+import dataclasses
 import json
 import math
 import re
@@ -15,6 +16,7 @@ from reports import (
     roofline,
     roofline_figures,
     scaling,
+    scaling_figures,
     speed,
     speed_figures,
     strides,
@@ -266,3 +268,15 @@ def test_a_further_part_of_the_map_has_only_layers_with_a_time_or_a_fault(found)
     wrong = held.refused[held.refused["sign"] == "✗"]
     assert len(wrong)
     assert all(each.layer in shown[each.operation.endswith("_backward"), each.who] for each in wrong.itertuples())
+
+
+# growth where one implementation has few sizes
+
+
+def test_the_multiply_adds_are_drawn_where_the_first_implementation_has_one_size(found):
+    growths = [each for each in scaling.growths(found) if (each.operation, each.letter) == ("conv2d", "W")]
+    few = dataclasses.replace(growths[0], points=growths[0].points[:1], slope=None, expected=math.nan)
+    assert few.unfitted == "1 size: no slope"
+    figure = scaling_figures._drawn([few, *growths[1:]], {each.who: 0 for each in growths}, False)
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "multiply-adds" in texts
