@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import InvalidArgument
+
+from properties.database import Examples
 
 if TYPE_CHECKING:
     from impls.isolation.process import Limits
@@ -38,7 +39,7 @@ settings.register_profile(
     deadline=None,
     print_blob=False,
     report_multiple_bugs=False,
-    database=DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples"),
+    database=Examples(ROOT / ".hypothesis" / "examples"),
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink),
     suppress_health_check=(
         HealthCheck.too_slow,

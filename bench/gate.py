@@ -16,7 +16,7 @@ from bench import clock
 from impls import places
 from impls.subject import Subject
 from oracles import sampled, tapwise
-from oracles.case import CONVOLUTIONS, POOLING, Case
+from oracles.case import POOLING, Case
 from oracles.data import arrays
 from oracles.rounding import Arithmetic
 from oracles.verdict import Verdict
@@ -200,30 +200,15 @@ def options(subject: Subject, operation: str) -> frozenset[str]:
 
 def declined(subject: Subject, case: Case) -> str:
     """Say what the implementation does not offer of a case; "" where it offers all."""
-    g, declared = case.geometry, subject.declared
+    declared, taken = subject.declared, options(subject, case.operation)
     if not subject.offers(case.operation):
         return f"offers no {case.operation}"
     formats = (declared.storage,) if declared.storage else declared.dtypes
     if case.dtype not in formats:
         return f"declares no {case.dtype}"
-    axes = (g.vertical, g.horizontal)
-    taken = options(subject, case.operation)
-    needed = {
-        "same_padding": bool(case.same),
-        "asymmetric_padding": not case.same and any(axis.pad_before != axis.pad_after for axis in axes),
-        "ceil_mode": any(axis.ceil for axis in axes),
-        "pool_dilation": case.operation in POOLING and any(axis.dilation > 1 for axis in axes),
-    }
-    for option, wanted in needed.items():
-        if wanted and option not in taken:
+    for option in case.needs:
+        if option not in taken:
             return f"declares no {option}"
-    sizes = {"N": (g.N,), "C": (g.C,), "H": (axes[0].size,), "W": (axes[1].size,)}
-    sizes |= {"F": tuple(a.extent for a in axes), "S": tuple(a.stride for a in axes)}
-    sizes |= {"D": tuple(a.dilation for a in axes), "P": tuple(p for a in axes for p in (a.pad_before, a.pad_after))}
-    if case.operation in CONVOLUTIONS:
-        sizes |= {"K": (g.K,), "G": (g.G,)}
-    for letter, accepted in declared.limits.items():
-        if not set(sizes.get(letter, accepted)) <= set(accepted):
-            return f"declares limits[{letter!r}] = {tuple(accepted)}"
-    shape = {"x_shape": g.x_shape, "dtype": case.dtype}
-    return subject.supports(case.operation, **case.parameters(taken), **shape) or ""
+    shape = {"x_shape": case.geometry.x_shape, "dtype": case.dtype}
+    beyond = declared.beyond(case.geometry.sizes)
+    return beyond or subject.supports(case.operation, **case.parameters(taken), **shape) or ""

@@ -199,6 +199,13 @@ class Declarations:
             )
         return cls(**found)
 
+    def beyond(self, sizes: Mapping[str, tuple[int, ...]]) -> str:
+        """Say which of the declared limits these sizes, by their letters, do not keep; "" where they keep all."""
+        for letter, accepted in self.limits.items():
+            if not {*sizes.get(letter, ())} <= {*accepted}:
+                return f"declares limits[{letter!r}] = {tuple(accepted)}"
+        return ""
+
     def told(self) -> dict[str, str]:
         """Tell what is declared beyond the defaults, by attribute: {"limits": "F 3; S 1, 2", "accuracy": "fft"}."""
         plain = Declarations()

@@ -98,6 +98,18 @@ class Case:
         """Random numbers of this case's own, as many independent streams as wanted."""
         return np.random.default_rng((self.seed, stream))
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The options, as implementations declare them, without which it cannot be called."""
+        axes = self.geometry.vertical, self.geometry.horizontal
+        wanted = {
+            "same_padding": bool(self.same),
+            "asymmetric_padding": not self.same and any(axis.pad_before != axis.pad_after for axis in axes),
+            "ceil_mode": any(axis.ceil for axis in axes),
+            "pool_dilation": self.operation in POOLING and any(axis.dilation > 1 for axis in axes),
+        }
+        return tuple(option for option, needed in wanted.items() if needed)
+
     def parameters(self, options: frozenset[str] = frozenset()) -> dict[str, Any]:
         """The keyword arguments of the call, as the contract spells them for an implementation with these options."""
         v, h, operation = self.geometry.vertical, self.geometry.horizontal, self.operation

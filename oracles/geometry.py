@@ -157,6 +157,16 @@ class Geometry:
             raise ValueError(f"{self.vertical} {self.horizontal}: either both axes round up (c) or none does")
 
     @property
+    def sizes(self) -> dict[str, tuple[int, ...]]:
+        """Every size by its letter, down and across; P before and behind; K and G only where there are filters."""
+        axes = self.vertical, self.horizontal
+        found: dict[str, tuple[int, ...]] = {"N": (self.N,), "C": (self.C,), "H": (axes[0].size,), "W": (axes[1].size,)}
+        found |= {"F": tuple(a.extent for a in axes), "S": tuple(a.stride for a in axes)}
+        found |= {"D": tuple(a.dilation for a in axes)}
+        found |= {"P": tuple(p for a in axes for p in (a.pad_before, a.pad_after))}
+        return found | ({"K": (self.K,), "G": (self.G,)} if self.K else {})
+
+    @property
     def x_shape(self) -> tuple[int, int, int, int]:
         """(N, C, H, W)."""
         return self.N, self.C, self.vertical.size, self.horizontal.size

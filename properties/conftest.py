@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis.errors import Flaky, Unsatisfiable
 
 import conftest as root
 from impls import places
 from impls.subject import Subject
-from oracles.case import POOLING, Case, DetailError
+from oracles.case import Case, DetailError
 from properties import again, messages
+from properties.database import Examples
 from properties.examiner import Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
 
@@ -205,33 +207,12 @@ def _examine_one(law: Law, examiner: Examiner, case: Case) -> None:
 
 def _declined(examiner: Examiner, case: Case) -> str:
     """What the implementation does not offer of the case that --case asks for; "" where it offers all."""
-    g, declared = case.geometry, examiner.subject.declared
-    axes = (g.vertical, g.horizontal)
     if case.dtype not in examiner.formats:
         return f"declares no {case.dtype}"
-    needed = {
-        "same_padding": bool(case.same),
-        "asymmetric_padding": not case.same and any(axis.pad_before != axis.pad_after for axis in axes),
-        "ceil_mode": any(axis.ceil for axis in axes),
-        "pool_dilation": case.operation in POOLING and any(axis.dilation > 1 for axis in axes),
-    }
-    for option, wanted in needed.items():
-        if wanted and case.operation != "out_size" and not examiner.option(option):
+    for option in case.needs:
+        if case.operation != "out_size" and not examiner.option(option):
             return f"declares no {option}"
-    letters = {
-        "N": (g.N,),
-        "C": (g.C,),
-        "K": (g.K,) * bool(g.K),
-        "G": (g.G,),
-        "H": (axes[0].size,),
-        "W": (axes[1].size,),
-    }
-    letters |= {"F": tuple(a.extent for a in axes), "S": tuple(a.stride for a in axes)}
-    letters |= {"D": tuple(a.dilation for a in axes), "P": tuple(p for a in axes for p in (a.pad_before, a.pad_after))}
-    for letter, accepted in declared.limits.items():
-        if not set(letters[letter]) <= set(accepted):
-            return f"declares limits[{letter!r}] = {tuple(accepted)}"
-    return ""
+    return examiner.subject.declared.beyond(case.geometry.sizes)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -241,6 +222,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call" and EXAMINER in item.stash:
         assert isinstance(item, pytest.Function)
         examiner, law = item.stash[EXAMINER], item.function.law
+        kept = settings.default.database
+        if isinstance(kept, Examples):
+            kept.finish(smallest=not examiner.hurried and UNSHRUNK not in item.stash and not _suites_own(call))
         found = _rows(item, examiner, law, call)
         if report.failed and examiner.failure is not None and not _suites_own(call):
             report.longrepr = _brief(found[0]["message"]) if UNSHRUNK in item.stash else found[0]["message"]
