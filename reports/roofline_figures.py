@@ -66,7 +66,7 @@ def _roof(axes: Axes, roof: Roof, low: float, high: float, narrow: bool) -> None
     axes.plot([low, ridge, high], [low * bandwidth, roof.peak, roof.peak], color=INK, linewidth=1.4, zorder=2)
     said = f"{three(roof.peak / 1e9)} GFLOP/s" + ("" if narrow else f" ({roof.product})")
     above = {"textcoords": "offset points", "color": INK, "fontsize": 8.5}
-    axes.annotate(said, (high, roof.peak), (0, 4), **above, ha="right")
+    axes.annotate(said, (ridge, roof.peak), (14, 4), **above, ha="right")  # left of what computes as much
     begin, end = axes.transData.transform([(low, low * bandwidth), (ridge, roof.peak)])
     angle = math.degrees(math.atan2(end[1] - begin[1], end[0] - begin[0]))
     said = f"{size(bandwidth)}/s" + ("" if narrow else f" ({name})")
