@@ -11,7 +11,8 @@ import pytest
 
 from properties import test_repeatability as repeatability
 from properties.selfcheck.beds import Bed, Fault, Maker, caught
-from properties.selfcheck.test_arrays_bite import remembers_filters_by_identity, scales_in_place_and_back
+from properties.selfcheck.test_arrays_bite import scales_in_place_and_back
+from properties.selfcheck.test_results_bite import remembers_filters_by_identity
 
 planted = Bed()
 planted(repeatability.test_threads_do_not_disturb_each_other, "conv2d", "avg_pool2d")(scales_in_place_and_back)
