@@ -10,6 +10,7 @@ special   small integers with NaN, infinities or signed zeros among them
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +69,22 @@ def one_hot(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
     if flat.size:
         flat[np.arange(shape[0]), rng.integers(0, flat.shape[1], shape[0])] = float(most)
     return flat.reshape(shape)
+
+
+def basis(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """A single one in each image or filter, at its first cell, then at its second, and so on."""
+    flat = np.zeros((shape[0], math.prod(shape[1:])))
+    if flat.size:
+        flat[np.arange(shape[0]), np.arange(shape[0]) % flat.shape[1]] = 1.0
+    return flat.reshape(shape)
+
+
+def orders(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Ranks from 0 on, ties among them: each image has its cells in another order, until all were there."""
+    cells = math.prod(shape[1:])
+    ranks = (each for each in itertools.product(range(cells), repeat=cells) if {*each} == {*range(max(each) + 1)})
+    every = np.array([*itertools.islice(ranks, shape[0])], float)
+    return every[np.arange(shape[0]) % len(every)].reshape(shape)
 
 
 def same(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
@@ -149,6 +166,8 @@ RECIPES = {
     "distinct": Recipe(distinct, "exact"),
     "ramp": Recipe(ramp, "exact"),
     "one_hot": Recipe(one_hot, "exact"),
+    "basis": Recipe(basis, "exact"),
+    "orders": Recipe(orders, "exact"),
     "same": Recipe(same, "exact"),
     "gauss": Recipe(gauss, "bounded", signs=True),
     "positive": Recipe(positive, "bounded", positive=True),

@@ -33,12 +33,7 @@ def owed(subject: Examiner, case: Case) -> bool:
     axes = (g.vertical, g.horizontal)
     if not g.K and (g.empty_windows or any(max(a.pad_before, a.pad_after) >= a.extent for a in axes)):
         return False
-    v, h = axes
-    letters = {"N": (g.N,), "C": (g.C,), "K": (g.K,) if g.K else (), "G": (g.G,), "H": (v.size,), "W": (h.size,)}
-    letters |= {"F": (v.extent, h.extent), "S": (v.stride, h.stride), "D": (v.dilation, h.dilation)}
-    letters["P"] = (v.pad_before, v.pad_after, h.pad_before, h.pad_after)
-    limits = subject.subject.declared.limits
-    if not all(value in limits[letter] for letter in letters.keys() & limits.keys() for value in letters[letter]):
+    if subject.subject.declared.beyond(g.sizes):
         return False
     try:
         subject.require(case.operation, case, subject.parameters(case))
