@@ -28,6 +28,10 @@ NEAR = 3  # times: so much longer than a limit a call may take once, and is call
 COARSE = 2**21  # bytes; allocators take pages ahead and the kernel counts them in batches: less growth says nothing
 SHARED = 2**24  # bytes; what a process takes once for all calls to come, such as the buffers of BLAS, is less
 
+WAITS, IDLE = 2e-5, 0.2  # seconds, and of the CPU time, beyond which a call waits that lasts longer by the wall's clock
+CALM, BUSY = 0.003, 0.2  # seconds to look whether this process computes by itself, and the share of them that says so
+PAUSE, CALMING = 0.05, 1.0  # seconds between such looks, and in all
+
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 QUEUE = Path("/proc/thread-self/schedstat")
 
@@ -193,6 +197,19 @@ def settled(call: Call, limit: float, *, events: bool = False) -> float:
     return min(once, lasting(call, events=events)[0]) if limit < once < NEAR * limit else once
 
 
+def calm(patience: float = CALMING) -> bool:
+    """Whether this process computes nothing while nothing is asked of it; threads of BLAS get time to go to sleep."""
+    end = time.perf_counter() + patience
+    while True:
+        before = time.process_time()
+        time.sleep(CALM)
+        if time.process_time() - before < BUSY * CALM:
+            return True
+        if time.perf_counter() > end:
+            return False
+        time.sleep(PAUSE)
+
+
 def rounds_for(expected: float, budget: float = SECONDS) -> int:
     """Count the rounds that fit the budget, within the limits."""
     least, most = ROUNDS
@@ -207,14 +224,18 @@ class Overdue(Exception):  # noqa: N818 - a slow call is no error
 class Rounds:
     """The rounds of one case, for `benchmark.pedantic`: what is measured beside the wall time that it takes itself.
 
-    `most` is the wall time that they may last together; the one that exceeds it is the last.
+    `most` is the wall time that they may last together; the one that exceeds it is the last. `vary` changes the data
+    before each round, and `check` gets its result: neither is timed.
     """
 
     call: Call
     events: bool = False
     most: float = math.inf
+    vary: Callable[[], None] = lambda: None
+    check: Callable[[Any], None] = lambda result: None
     spent: float = 0.0
     cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
     minor: list[int] = field(default_factory=list)
     major: list[int] = field(default_factory=list)
     result: Any = None
@@ -222,20 +243,25 @@ class Rounds:
     def setup(self) -> None:
         """Drop the result before, so that freeing it is not timed, and count page faults from here."""
         self.result = None
+        self.vary()
         self._before = resource.getrusage(resource.RUSAGE_SELF)
-        self._start = time.perf_counter()
+        self._queued, self._start = _queued(), time.perf_counter()
 
     def target(self) -> None:
         """Run the call once."""
+        start = time.perf_counter()
         taken, self.result = seconds(self.call, events=self.events)
+        self.wall.append(time.perf_counter() - start)
         self.cpu.append(round(taken, 9))
 
     def teardown(self) -> None:
         """Count the page faults of the round, and its wall time. Raises Overdue where that is more than there was."""
         self.spent += time.perf_counter() - self._start
+        self.wall[-1] = round(self.wall[-1] - (_queued() - self._queued), 9)
         after = resource.getrusage(resource.RUSAGE_SELF)
         self.minor.append(after.ru_minflt - self._before.ru_minflt)
         self.major.append(after.ru_majflt - self._before.ru_majflt)
+        self.check(self.result)
         if self.spent > self.most:
             raise Overdue(f"{len(self.cpu)} rounds lasted {self.spent:.2g} s")
 
@@ -247,10 +273,22 @@ class Rounds:
         result, self.result = self.result, None
         return result
 
+    @property
+    def clock(self) -> str:
+        """Say by which clock the rounds are told: the wall's where they wait, or compute in another process."""
+        waits = statistics.median(self.wall) - statistics.median(self.cpu)
+        return "wall" if not self.events and waits > max(WAITS, IDLE * statistics.median(self.cpu)) else "cpu"
+
+    @property
+    def seconds(self) -> list[float]:
+        """What each round lasted, by that clock."""
+        return self.wall if self.clock == "wall" else self.cpu
+
     def facts(self) -> dict[str, Any]:
         """Give the entries of the saved file."""
         return {
-            "cpu_seconds": self.cpu,
+            "cpu_seconds": self.seconds,
+            "clock": self.clock,
             "minor_faults": int(statistics.median(self.minor)),
             "major_faults": int(statistics.median(self.major)),
         }

@@ -6,6 +6,7 @@ What answers from a cache by shape or by address, or rightly no longer after som
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -18,7 +19,8 @@ from impls.subject import Subject
 from oracles import sampled, tapwise
 from oracles.case import POOLING, Case
 from oracles.data import arrays
-from oracles.rounding import Arithmetic
+from oracles.formats import FORMATS
+from oracles.rounding import Arithmetic, exact_bits
 from oracles.verdict import Verdict
 
 PLACES = 60  # of each output, corners, borders and tile edges among them; the checksum looks at all
@@ -75,13 +77,16 @@ class Gate:
 def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     """Call the implementation, watching its memory, and hold the results against the definition.
 
-    Then call it on other data of the same shape, where checksums and few places suffice: what was kept is wrong.
+    Then call it on integers of the same shape, on which checksums are exact, so that few places suffice: what was kept
+    is wrong, and so is whatever else real numbers leave room for.
     """
     try:
         if reason := declined(subject, case):
             return Judged(f"unsupported: {reason}")
         first = clock.first(prepared(subject, case), expected)
-    except (Exception, SystemExit) as error:  # an implementation may call exit()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an implementation may call exit(), or panic
         return raised(error)
     verdict = held(subject, case, first.result)
     if not verdict.agrees:
@@ -90,36 +95,57 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     size = sum(result.nbytes for result in results)
     ratio = verdict.ratio or None
     before = fingerprint(first.result)  # now: the next call may have the same memory to write to
+    whole = other(subject, case)
     try:
-        second = clock.first(prepared(subject, other(case)), expected)
-    except (Exception, SystemExit) as error:
+        second = clock.first(prepared(subject, whole), expected)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return raised(error)
-    on_others = held(subject, other(case), second.result, FEW)
+    on_others = held(subject, whole, second.result, FEW)
     if not on_others.agrees:
         return Judged(f"{WRONG}: on other data of the same shape", on_others.message)
+    if shared(first.result, second.result):
+        return Judged(WRONG, "two calls return the same memory")
     return Judged(
         "", "", verdict.elements, ratio, first.seconds, *clock.memory(first, second), first.device, size,
         (before, fingerprint(second.result)),
     )  # fmt: skip
 
 
-def held(subject: Subject, case: Case, result: Any, count: int = PLACES) -> Verdict:
-    """Hold a result against the definition at so many places of each output, and against checksums over all."""
-    arithmetic = Arithmetic(subject.declared.accuracy, subject.declared.accumulator)
-    return sampled.verdict(case, inputs(case), result, count=count, arithmetic=arithmetic)
+def held(subject: Subject, case: Case, result: Any, count: int = PLACES, data: Data | None = None) -> Verdict:
+    """Hold a result against the definition at so many places of each output, and against checksums over all.
+
+    On the case's own data, unless others are given.
+    """
+    given = inputs(case) if data is None else data
+    return sampled.verdict(case, given, result, count=count, arithmetic=arithmetic(subject))
 
 
-def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any) -> Judged:
+def arithmetic(subject: Subject) -> Arithmetic:
+    """Give what an implementation declares of its rounding."""
+    return Arithmetic(subject.declared.accuracy, subject.declared.accumulator)
+
+
+def shared(one: Any, other: Any) -> bool:
+    """Whether results of two calls share memory."""
+    both = (tuple(each) if isinstance(each, (tuple, list)) else (each,) for each in (one, other))
+    return any(np.may_share_memory(mine, its) for mine, its in itertools.product(*both))
+
+
+def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any, data: Data | None = None) -> Judged:
     """Judge the last result of the rounds, and one more, made after the call's arrays have been overwritten in place.
 
-    The same bytes as before are right. Others may be: an engine may add up in another order, where its memory lies
-    otherwise, or of itself (deterministic = False). So they are judged anew. Raises what the implementation raises.
+    `data` are those of the last round, where they are not the case's own. The same bytes as before are right. Others
+    may be: an engine may add up in another order, where its memory lies otherwise, or of itself (deterministic =
+    False). So they are judged anew. Raises what the implementation raises.
     """
-    if fingerprint(result) != found.prints[0] and not (verdict := held(subject, case, result)).agrees:
+    if fingerprint(result) != found.prints[0] and not (verdict := held(subject, case, result, data=data)).agrees:
         return Judged(f"{WRONG}: the result changed while it was timed", verdict.message)
-    call.overwrite(inputs(other(case)))
+    whole = other(subject, case)
+    call.overwrite(inputs(whole))
     result = call()
-    if fingerprint(result) != found.prints[1] and not (verdict := held(subject, other(case), result, FEW)).agrees:
+    if fingerprint(result) != found.prints[1] and not (verdict := held(subject, whole, result, FEW)).agrees:
         return Judged(f"{WRONG}: once its arrays were overwritten in place", verdict.message)
     return found
 
@@ -134,9 +160,11 @@ def fingerprint(result: Any) -> bytes:
     return digest.digest()
 
 
-def other(case: Case) -> Case:
-    """Give the same case with other data."""
-    return replace(case, seed=case.seed + 1)
+def other(subject: Subject, case: Case) -> Case:
+    """Give the same case with other data: integers, if there are any that its arithmetic adds up exactly."""
+    bits = exact_bits(case.operation, case.geometry, FORMATS[case.dtype], arithmetic(subject))
+    recipe = f"narrow:{bits}" if bits and case.recipe == "gauss" else case.recipe
+    return replace(case, seed=case.seed + 1, recipe=recipe)
 
 
 def raised(error: BaseException) -> Judged:

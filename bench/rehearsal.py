@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench import gate
+from impls.isolation.failures import Failure
 from impls.isolation.subject import IsolatedSubject
 from oracles.case import Case
 
@@ -17,31 +18,41 @@ class Rehearsal:
 
     def __init__(self, apart: Mapping[str, IsolatedSubject] | None = None) -> None:
         self.apart = apart or {}
-        self._done: dict[tuple[str, Case], Exception | None] = {}
+        self._done: dict[tuple[str, Case, int], Exception | None] = {}
         self._begun: set[str] = set()
+        self._later: dict[str, Failure] = {}  # of what died in a call, and not in the first one alike
 
-    def __call__(self, spec: str, case: Case, limit: float) -> None:
-        """Make the call once, if it was not made before, in a case that should last at most `limit` seconds.
+    def __call__(self, spec: str, case: Case, limit: float, times: int = 1) -> None:
+        """Make the call so many times, if that was not done before, in a case that should last `limit` seconds at most.
 
         Raises a Failure where there is no answer or memory shows a fault, and what the implementation raises.
         """
         subject = self.apart.get(spec)
         if subject is None:
             return
-        key = spec, case
+        key = spec, case, times
+        if spec in self._later:  # its calls here may have come as far as the one that it died in
+            raise self._later[spec]
         if key not in self._done:
-            self._done[key] = self._found(subject, case, limit)
+            self._done[key] = self._found(subject, case, limit, times)
         if (error := self._done[key]) is not None:
             raise error
 
-    def _found(self, subject: IsolatedSubject, case: Case, limit: float) -> Exception | None:
+    def _found(self, subject: IsolatedSubject, case: Case, limit: float, times: int) -> Exception | None:
         subject.begin(case.seed)
         subject.process.limit = LONGER * limit + SPARE
         if subject.spec not in self._begun:  # a first call may have to compile
             self._begun.add(subject.spec)
             subject.process.limit = max(subject.process.limit, subject.process.limits.seconds)
+        made = 0
         try:
-            gate.prepared(subject, case)()
+            call = gate.prepared(subject, case)
+            for made in range(times):  # noqa: B007 - it is told below
+                call()
+        except Failure as failure:
+            if made:
+                self._later[subject.spec] = failure
+            return failure
         except Exception as error:
             return error
         return None

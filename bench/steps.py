@@ -8,7 +8,7 @@ C   convolution at stride S alone
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from bench import gate
 from bench.gate import Judged
 from bench.layers import RECIPE, SEED
+from bench.variation import SEEDS
 from impls.subject import Subject
 from oracles.case import CONVOLUTIONS, Case
 from oracles.geometry import Axis, Geometry
@@ -52,14 +53,32 @@ class Chain:
     subject: Subject
     image: np.ndarray
     stages: list[tuple[str, list[Any], dict[str, Any]]]
+    place: tuple[int, ...] | None = None
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(next(SEEDS)))
 
     def __call__(self) -> Any:
         """Return the last one's result."""
         found: Any = self.image
-        for operation, others, parameters in self.stages:
-            result = self.subject.call(operation, found, *others, **parameters)
-            found = result[0] if operation == "max_pool2d" else result
+        for number in range(len(self.stages)):
+            found = first(self.stage(number, found))
         return found
+
+    def vary(self) -> None:
+        """Halve one cell of the image, and put right the one before: what is kept of an image is of no use."""
+        if self.place is not None:
+            self.image[self.place] *= 2
+        self.place = tuple(int(self.rng.integers(size)) for size in self.image.shape)
+        self.image[self.place] /= 2
+
+    def stage(self, number: int, x: Any) -> Any:
+        """Return all that one of the operations returns."""
+        operation, others, parameters = self.stages[number]
+        return self.subject.call(operation, x, *others, **parameters)
+
+
+def first(result: Any) -> Any:
+    """Give the output of an operation, without switches."""
+    return result[0] if isinstance(result, (tuple, list)) else result
 
 
 def chained(subject: Subject, cases: Sequence[Case]) -> Chain:
@@ -71,23 +90,34 @@ def chained(subject: Subject, cases: Sequence[Case]) -> Chain:
     return Chain(subject, image, [(name, each[1:], p) for (name, p), each in zip(named, operands, strict=True)])
 
 
+def judged(cases: Sequence[Case], call: Chain) -> Judged:
+    """Call the operations one after another, and hold each on what it was given, which is the result before."""
+    x: Any = call.image
+    for number, case in enumerate(cases):
+        result = call.stage(number, x)
+        names = [name for name in gate.inputs(case) if name != "x"]
+        operands = dict(zip(names, call.stages[number][1], strict=True))
+        verdict = gate.held(call.subject, case, result, data={"x": np.array(x), **operands})
+        if not verdict.agrees:
+            return Judged(f"{gate.WRONG}: {case.operation}, on the result before", verdict.message)
+        x = first(result)
+    return Judged()
+
+
 def after(cases: Sequence[Case], call: Chain, before: bytes, result: Any) -> Judged:
     """Judge the last result of the rounds by the fingerprint before, and one more, on another image in its place.
 
-    Where the bytes are others, each operation is judged anew, alone: its own data have bounds.
+    Where the bytes are others, each operation is judged anew, on what it was given.
     """
     now = gate.fingerprint(result)  # the next call may have the same memory to write to
-    if now != before:
-        for case in cases:
-            found = gate.judge(call.subject, case)
-            if not found.passes:
-                return Judged(f"{gate.WRONG}: the result changed while it was timed", f"{found.reason}\n{found.detail}")
-    image = gate.inputs(gate.other(cases[0]))["x"]
+    if now != before and not (found := judged(cases, call)).passes:
+        return Judged(f"{gate.WRONG}: the result changed while it was timed", f"{found.reason}\n{found.detail}")
+    image = gate.inputs(replace(cases[0], seed=cases[0].seed + 1))["x"]
     assert image is not None
     np.copyto(call.image, image)
     if gate.fingerprint(call()) == now:
         return Judged(f"{gate.WRONG}: its image was overwritten in place, and the result is the same")
-    return Judged()
+    return judged(cases, call)
 
 
 def parameters(cases: Sequence[Case]) -> int:

@@ -180,7 +180,7 @@ def test_arrays_are_overwritten_in_every_operation(operation):
     case = replace(CONV if operation.startswith("conv2d") else POOL, operation=operation, bias=False)
     call, found = gate.prepared(CORRECT, case), gate.judge(CORRECT, case)
     assert gate.after(CORRECT, case, found, call, call()).passes
-    for mine, new in zip(call.operands, gate.inputs(gate.other(case)).values(), strict=False):
+    for mine, new in zip(call.operands, gate.inputs(gate.other(CORRECT, case)).values(), strict=False):
         np.testing.assert_array_equal(mine, new)
 
 

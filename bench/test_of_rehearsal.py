@@ -10,7 +10,7 @@ from bench import fakes
 from bench.layers import BY_NAME
 from bench.rehearsal import Rehearsal
 from bench.test_of_runs import BENCH, run, saved
-from bench.timing import NotTimed, Timekeeper
+from bench.timing import MORE, NotTimed, Timekeeper
 from impls import registry
 from impls.isolation.subject import IsolatedSubject
 
@@ -18,6 +18,7 @@ LAYER = BY_NAME["cifar10-conv"]
 KERNEL = """
 import ctypes, os, time
 import numpy as np
+calls = []
 from impls.im2col import conv2d_backward, conv2d as right, max_pool2d
 
 def conv2d(x, w, b, **parameters):
@@ -61,14 +62,20 @@ def test_a_fault_is_a_reason_not_to_time(does, when, tmp_path):
     assert stand_in.data
 
 
-def test_what_is_right_is_rehearsed_once_for_each_case_and_timed(tmp_path):
+def test_what_is_right_is_rehearsed_as_often_as_it_is_timed(tmp_path):
     spec = written(tmp_path, f"with open('{tmp_path}/called', 'a') as file: print(os.getpid(), file=file)", "== 32")
     keeper, subject = rehearsing(spec, tmp_path)
     for again in (False, True):
         keeper.layer(stand_in := fakes.Benchmark(), subject, LAYER, "conv2d", again=again)
         assert stand_in.data
     elsewhere = keeper.rehearse.apart[spec].process.worker
-    assert (tmp_path / "called").read_text().splitlines().count(str(elsewhere)) == 1
+    assert (tmp_path / "called").read_text().splitlines().count(str(elsewhere)) >= stand_in.rounds + MORE
+
+
+def test_what_crashes_in_a_later_call_is_not_timed(tmp_path):
+    keeper, subject = rehearsing(written(tmp_path, "calls.append(1); len(calls) < 11 or os.abort()", "== 32"), tmp_path)
+    with pytest.raises(NotTimed, match="raised: SIGABRT"):
+        keeper.layer(fakes.Benchmark(), subject, LAYER, "conv2d")
 
 
 def test_what_does_not_come_back_costs_a_few_times_the_limit(tmp_path):

@@ -44,10 +44,10 @@ ENTRY = {
     "case": str,
 }  # fmt: skip
 TIMED = ENTRY | {
-    "device": str, "threads": int, "macs": int, "flops": int, "bytes": int, "cpu_seconds": list, "minor_faults": int,
-    "major_faults": int, "peak_extra_bytes": int, "peak_method": str, "result_bytes": int,
-    "gemm_seconds": (float, type(None)), "columns_bytes": (int, type(None)), "verdict": str, "checked": int,
-    "ratio": (float, type(None)),
+    "device": str, "threads": int, "macs": int, "flops": int, "bytes": int, "cpu_seconds": list,
+    "clock": str, "minor_faults": int, "major_faults": int, "peak_extra_bytes": int, "peak_method": str,
+    "result_bytes": int, "gemm_seconds": (float, type(None)), "columns_bytes": (int, type(None)),
+    "verdict": str, "checked": int, "ratio": (float, type(None)),
 }  # fmt: skip
 KINDS = {"layer", "sweep", "roofline", "again", "experiment"}
 TABLES = {

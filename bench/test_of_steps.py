@@ -113,7 +113,24 @@ def test_a_step_whose_result_changes_while_it_is_timed_is_wrong():
     found = judged_after(subject(conv2d=conv2d, max_pool2d=im2col.max_pool2d))
     assert found.reason == "wrong, not timed: the result changed while it was timed"
     assert found.fault
-    assert "wrong, not timed\n" in found.detail
+    assert found.detail.startswith("wrong, not timed: conv2d, on the result before\n")
+
+
+def test_a_step_is_judged_on_what_it_was_given():
+    """Each operation is right on arrays in C order, and the pool takes all arrays for such."""
+
+    def conv2d(x, w, b, **parameters):
+        y = im2col.conv2d(x, w, b, **parameters)
+        return np.ascontiguousarray(y.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+    def max_pool2d(x, **parameters):
+        return im2col.max_pool2d(np.ravel(x, order="K").reshape(x.shape), **parameters)
+
+    faulty, cases = subject(conv2d=conv2d, max_pool2d=max_pool2d), steps.step("A", C=2, K=3, W=8, F=3, S=2)
+    assert all(gate.judge(faulty, case).passes for case in cases)
+    found = steps.judged(cases, steps.chained(faulty, cases))
+    assert found.reason == "wrong, not timed: max_pool2d, on the result before"
+    assert steps.judged(cases, steps.chained(CORRECT, cases)).passes
 
 
 def test_a_step_that_answers_from_a_cache_is_wrong():

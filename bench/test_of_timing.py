@@ -193,7 +193,8 @@ def test_what_waits_on_the_whole_shape_alone_is_too_slow_by_its_wall_time():
 def test_the_rounds_of_what_waits_fit_the_budget_in_wall_time(keeper, stand_in):
     keeper.layer(stand_in, sleepy(0.015), SMALL, "conv2d")
     assert stand_in.rounds <= math.ceil(clock.SECONDS / 0.015)
-    assert sum(stand_in.extra_info["cpu_seconds"]) < sum(stand_in.data) / 2  # the figure is CPU time, as ever
+    assert stand_in.extra_info["clock"] == "wall"
+    assert min(stand_in.extra_info["cpu_seconds"]) > 0.015
 
 
 def later(spoilt, calls=8):
@@ -246,18 +247,6 @@ def test_what_raises_while_it_is_timed_is_recorded(keeper):
 def test_what_spoils_its_arrays_is_wrong_once_it_is_called_again(keeper):
     _, row = refused_after(keeper, subject(conv2d=fakes.greedy))
     assert row["reason"] == "wrong, not timed: the result changed while it was timed"
-
-
-def test_what_answers_from_a_cache_is_wrong(keeper):
-    kept = {}
-
-    def conv2d(x, w, b, **parameters):
-        if (key := x.ctypes.data) not in kept:
-            kept[key] = x, im2col.conv2d(x, w, b, **parameters)  # and x is kept, lest another gets its place
-        return kept[key][1].copy()
-
-    _, row = refused_after(keeper, subject(conv2d=conv2d))
-    assert row["reason"] == "wrong, not timed: once its arrays were overwritten in place"
 
 
 def test_an_estimate_near_the_limit_is_held_against_a_whole_call(stand_in, monkeypatch):

@@ -61,7 +61,7 @@ def test_stride(benchmark, keeper, subjects, S, spec):
 
 
 def measured(benchmark, keeper, subject, table, name, cases, row):
-    """Time operations in a row, each judged alone before, and keep a row of the table."""
+    """Time operations in a row, each judged alone before, and on what the one before gives; keep a row of the table."""
     entry = Entry("experiment", name, "conv2d", subject.spec, "; ".join(map(str, cases)))
     judged, expected = keeper.admitted(entry, subject, list(cases))
     work = [timing.work(case) for case in cases]
@@ -70,10 +70,12 @@ def measured(benchmark, keeper, subject, table, name, cases, row):
     call = steps.chained(subject, cases)
     try:
         after = partial(steps.after, cases, call, gate.fingerprint(call()))
-    except (Exception, SystemExit) as error:
-        found = gate.raised(error)
+        found = steps.judged(cases, call)
+    except BaseException as error:
+        keeper.fails(entry, error)
+    if not found.passes:
         keeper.refuse(entry, found.reason, found.detail, fault=True)
-    keeper.rounds(benchmark, entry, call, expected, judged, facts, after)
+    keeper.rounds(benchmark, entry, call, expected, judged, facts, after, call.vary)
     _, channels, height, width = cases[-1].geometry.y_shape
     keeper.record.add(table, {
         "receptive_field": steps.receptive_field(cases), **row, "implementation": subject.spec,

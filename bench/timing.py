@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from bench.gate import Gate, Judged
 from bench.layers import Layer
 from bench.record import Entry, Record
 from bench.rehearsal import Rehearsal
+from bench.variation import Changed, Variation
 from impls.subject import Subject
 from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
 from oracles.geometry import Geometry
 
 TOO_SLOW = 2.0  # seconds
+MORE = 8  # calls beside the rounds: of the estimate, the gate and the warm-up, and after the rounds
+COLD = 3  # times as long as a round may take what it is estimated by
 WHOLE = 1.5  # times: an estimate that exceeds the limit by less is held against a whole call
 
 
@@ -42,6 +45,8 @@ class Timekeeper:
     def __init__(self, too_slow: float, baseline: str = "") -> None:
         self.too_slow, self.baseline = too_slow, baseline
         self.gate, self.record, self.rehearse = Gate(), Record(), Rehearsal()
+        self.rests = True  # whether nothing was computing in the background when that was last looked at
+        self.last = ""  # the implementation that was called last
         self._expected: dict[tuple[str, Case], float] = {}
 
     def layer(self, benchmark: Any, subject: Subject, layer: Layer, operation: str, *, again: bool = False) -> None:
@@ -60,14 +65,24 @@ class Timekeeper:
         if operation == "conv2d":
             facts["columns_bytes"] = columns_bytes(case)
         call = gate.prepared(subject, case)
-        after = partial(gate.after, subject, case, judged[0], call)
-        self.rounds(benchmark, entry, call, expected, judged, facts, after)
+        try:
+            variation = Variation(subject, case, call)
+        except BaseException as error:
+            self.fails(entry, error)
+
+        def after(result: Any) -> Judged:
+            return gate.after(subject, case, judged[0], call, result, variation.data())
+
+        self.rounds(benchmark, entry, call, expected, judged, facts, after, variation.vary, variation.check)
 
     def admitted(self, entry: Entry, subject: Subject, cases: list[Case]) -> tuple[list[Judged], float]:
         """Let the cases of an entry through the gate; the verdicts on them, and about how long they take together.
 
         Raises NotTimed, and records why.
         """
+        if not self.calm():
+            who = f"since {self.last} was called" if self.last else "since before anything was called"
+            self.refuse(entry, "not timed: another thread of this process computes", who)
         for case in cases:
             if reason := _declined(subject, case):
                 self.refuse(entry, *reason)
@@ -76,18 +91,25 @@ class Timekeeper:
             each = [self._estimated(subject, case) for case in cases]
             if limit < sum(each) < WHOLE * limit:
                 each = [self._estimated(subject, case, whole=True) for case in cases]
-            for case in cases if sum(each) <= limit else ():
-                self.rehearse(subject.spec, case, limit)
-        except (Exception, SystemExit) as error:
-            found = gate.raised(error)
-            self.refuse(entry, found.reason, found.detail, fault=True)
+            for case, taken in zip(cases, each, strict=True) if sum(each) <= limit else ():
+                self.rehearse(subject.spec, case, limit, clock.rounds_for(taken, COLD * clock.SECONDS) + MORE)
+        except BaseException as error:
+            self.fails(entry, error)
         if (expected := sum(each)) > limit:
             self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
+        self.last = subject.spec
         for found in judged:
             if not found.passes:
                 self.refuse(entry, found.reason, found.detail, fault=found.fault)
+        if not self.calm():
+            self.refuse(entry, "raised: it computes on after it has returned", fault=True)
         return judged, expected
+
+    def calm(self) -> bool:
+        """Whether nothing computes in the background; what once has not come to rest is given no more time for it."""
+        self.rests = clock.calm(clock.CALMING if self.rests else 0.0)
+        return self.rests
 
     def limit(self, spec: str) -> float:
         """Say how many seconds one call of an implementation may take."""
@@ -111,6 +133,8 @@ class Timekeeper:
         judged: list[Judged],
         facts: dict[str, Any],
         after: Callable[[Any], Judged] | None = None,
+        vary: Callable[[], None] = lambda: None,
+        check: Callable[[Any], None] = lambda result: None,
     ) -> None:
         """Warm up, time the rounds, write down all that is known; `after` judges the last result.
 
@@ -118,7 +142,8 @@ class Timekeeper:
         """
         events = any(found.device != "cpu" for found in judged)
         limit = self.limit(entry.implementation)
-        rounds = clock.Rounds(call, events, most=clock.NEAR * max(clock.SECONDS, clock.ROUNDS[0] * limit))
+        most = clock.NEAR * max(clock.SECONDS, clock.ROUNDS[0] * limit)
+        rounds = clock.Rounds(call, events, most, vary, check)
         found, detail = Judged(), "one whole call took as long"
         try:
             expected = self._warmed(call, expected, judged, events, limit)
@@ -127,14 +152,18 @@ class Timekeeper:
                 found = found if after is None else after(result)
         except clock.Overdue as error:
             slow, expected, detail = True, rounds.spent / len(rounds.cpu), str(error)
-        except (Exception, SystemExit) as error:
+        except Changed as error:
+            slow, found = False, Judged(f"{gate.WRONG}: the result changed while it was timed", str(error))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             slow, found = False, gate.raised(error)
         benchmark.has_error = slow or not found.passes  # then pytest-benchmark saves nothing of it
         if not found.passes:
             self.refuse(entry, found.reason, found.detail, fault=True)
         if slow:
             self.refuse(entry, f"too slow, estimated {told(expected)}", detail)
-        self.record.timed(entry, rounds.cpu)
+        self.record.timed(entry, rounds.seconds)
         ratios = [found.ratio for found in judged if found.ratio is not None]
         benchmark.extra_info.update(
             entry.told(),
@@ -162,7 +191,14 @@ class Timekeeper:
             return clock.settled(call, limit, events=events)
         return expected
 
-    def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> None:
+    def fails(self, entry: Entry, error: BaseException) -> NoReturn:
+        """Record an exception of the implementation's, and raise NotTimed; Ctrl-C is raised."""
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        found = gate.raised(error)
+        self.refuse(entry, found.reason, found.detail, fault=True)
+
+    def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> NoReturn:
         """Record that an entry is not timed, and raise NotTimed."""
         self.record.refused(entry, reason, detail)
         raise NotTimed(reason, detail, fault)
