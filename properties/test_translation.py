@@ -98,7 +98,7 @@ def apart(case: Case) -> Case:
     details=("shift",),
 )
 def test_max_pooling_does_not_see_small_shifts(subject: Examiner, case: Case) -> None:
-    """Moving the image changes no maximum as long as each stays in its window."""
+    """Moving the image changes no maximum as long as each stays in its window and nothing greater moves in."""
     g = case.geometry
     v, h = g.vertical, g.horizontal
     if any((axis.dilation, axis.padded) != (1, axis.size) for axis in (v, h)):
@@ -120,6 +120,6 @@ def test_max_pooling_does_not_see_small_shifts(subject: Examiner, case: Case) ->
     want = answers(subject, case, {"x": x}, plain)
     want["switches"] = want["switches"] + down * h.size + right
     got = answers(subject, case, {"x": moved})
-    relation = f"y(x moved by {down}, {right}) = y(x), as each maximum stays in its window"
+    relation = f"y(x moved by {down}, {right}) = y(x), as each maximum stays in its window and nothing greater moves in"
     verdict = held(subject, case, relation, got, want, {"x": moved})
     assert verdict.agrees, verdict.message

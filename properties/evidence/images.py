@@ -113,6 +113,31 @@ def pooling_invariance(k: Kernels) -> Finding:
     return finding
 
 
+@decides("small-shifts-are-not-seen")
+def small_shifts(k: Kernels) -> Finding:
+    """Move rows of six cells by one or two, with what comes in at the border, and compare their maxima.
+
+    Where no two cells are equal, the condition is more than enough: without it some maximum is another one.
+    """
+    finding = Finding()
+    rng = np.random.default_rng(26)
+    for F, step in product((1, 2, 3), (1, 2)):
+        for _ in range(40):
+            cells = rng.permutation(6 + step).astype(np.float64)
+            alike = np.array_equal(*(k.max(x[None, None, None].repeat(F, 2), F, F) for x in (cells[:6], cells[step:])))
+            kept = True  # each maximum stays, and nothing greater moves in
+            for left in range(0, 6, F):
+                before, after = cells[left : left + F], cells[left + step : left + step + F]
+                kept &= before.max() in after and not (after > before.max()).any()
+            finding.see(alike, f"F={F}: {cells[:6]} moved to {cells[step:]}", within=kept)
+            finding.see(alike == kept, f"F={F}: {cells[:6]} moved to {cells[step:]}", within=True)
+    cells = np.array([1.0, 5, 9, 10, -1])
+    before, after = (k.max(x[None, None, None].repeat(2, 2), 2, 2).ravel() for x in (cells[:4], cells[1:]))
+    finding.see(np.array_equal(before, after), f"{cells[:4]} moved to {cells[1:]}")
+    finding.figure(*(f"({', '.join(f'{value:g}' for value in y)})" for y in (before, after)))
+    return finding
+
+
 @decides("larger-windows-destroy-more", large=True)
 def destroys(k: Kernels) -> Finding:
     """Pool the photograph, enlarge it again cell by cell, and measure the root mean square of what is lost."""
