@@ -48,30 +48,47 @@ def multiplies_matrices(cell: str) -> bool:
     return not cell.startswith(("loops", "fft"))
 
 
-def pool_against_convolution(finding: Finding) -> None:
-    """Enter the cells in which max pooling came, or did not come, sooner to an end than a convolution of its stride.
+def slower(one: float, other: float) -> bool:
+    """Tell whether one takes longer by more than a tenth: less is not told apart from noise."""
+    return one > 1.1 * other
+
+
+def against_convolution(finding: Finding, *strides: int) -> dict[str, dict[str, list[bool]]]:
+    """Enter the cells in which a pool came sooner, or later, to an end than a convolution of its stride.
 
     A is a convolution with a pool of S x S behind it, B the same one with a convolution at stride S behind it, from the
-    same image to as many outputs: whatever tells them apart in time is the pool and the second convolution.
+    same image to as many outputs: whatever tells them apart in time is the pool and the second convolution. Gives, by
+    pool, whether the step with it is longer, and whether it is shorter, in each cell where a convolution is a matrix
+    product, in each with FFTs and in each with loops.
     """
-    second = timed("B")
-    for cell, seconds in timed(POOLED["max"]).items():
-        finding.see(seconds < second[cell], f"{cell}: {1000 * seconds:.2f} ms and {1000 * second[cell]:.2f} ms")
-    with_max, with_average = timed(POOLED["max"]), timed(POOLED["average"])
-    longer = [seconds > second[cell] for cell, seconds in with_max.items() if multiplies_matrices(cell)]
-    shorter = [seconds < second[cell] for cell, seconds in with_average.items() if multiplies_matrices(cell)]
-    others = [seconds < second[cell] for cell, seconds in with_max.items() if not multiplies_matrices(cell)]
-    finding.figure(f"longer {share(longer)}", f"shorter {share(shorter)}", f"pooling is shorter {share(others)}")
+    second, found = timed("B"), {}
+    for pool, variant in POOLED.items():
+        seen: dict[str, list[bool]] = {}
+        for cell, seconds in timed(variant).items():
+            if not cell.endswith(tuple(f"S={S}" for S in strides)):
+                continue
+            longer, shorter = slower(seconds, second[cell]), slower(second[cell], seconds)
+            if longer or shorter:
+                told = f"{1000 * seconds:.2f} ms and {1000 * second[cell]:.2f} ms"
+                finding.see(shorter, f"{cell}, {pool} pooling: {told}")
+            kind = "matrices" if multiplies_matrices(cell) else cell.partition(",")[0]
+            seen.setdefault(f"{kind} longer", []).append(longer)
+            seen.setdefault(f"{kind} shorter", []).append(shorter)
+        found[pool] = seen
+    return found
 
 
 @decides("pooling-cheaper-than-convolution")
 def pool_cheaper(k: Kernels) -> Finding:
-    """Compare the comparisons of a pool with the multiply-adds of a convolution alike, and both in time."""
+    """Time a pool against a convolution of its stride, behind the same layer; and count what both have to calculate."""
     finding = Finding()
+    found = against_convolution(finding, 2, 4)
+    finding.figure(f"longer {share(found['max']['matrices longer'])}")
+    finding.figure(f"shorter {share(found['average']['matrices shorter'])}")
+    finding.figure(f"max pooling is shorter {share(found['max']['fft shorter'])}")
     for W, C, F, S in product((5, 8, 56), (1, 2, 3, 64), (1, 2, 3), (1, 2, 3)):
         convolution, pool = (layer(W, C, F=F, S=S, P=F // 2, K=K) for K in (C, 0))
-        finding.see(pool.macs < convolution.macs, f"{pool}: {pool.macs} and {convolution.macs}", within=C > 1)
-    pool_against_convolution(finding)
+        assert (pool.macs < convolution.macs) == (C > 1)
     convolution, pool = (layer(56, 64, F=3, S=2, P=1, K=K) for K in (64, 0))
     finding.figure(pool.macs, convolution.macs, convolution.macs // pool.macs)
     return finding
@@ -79,16 +96,19 @@ def pool_cheaper(k: Kernels) -> Finding:
 
 @decides("pooling-cheaper-than-a-second-convolution")
 def second_convolution(k: Kernels) -> Finding:
-    """Compare, behind the same convolution at stride 1, a pooling by S with a convolution at stride S."""
+    """Time, behind the same convolution at stride 1, a pooling by 2 against a convolution at stride 2; and count."""
     finding = Finding()
+    found = against_convolution(finding, 2)
+    finding.figure(f"longer {share(found['max']['matrices longer'])}")
+    finding.figure(f"shorter {share(found['average']['matrices shorter'])}")
+    finding.figure(f"longer {share(found['average']['matrices longer'])}")
+    finding.figure(f"max pooling is shorter {share(found['max']['fft shorter'])}")
     for C, F, S in product((1, 2, 3, 64), (1, 3, 5), (2, 3, 4)):
         pooled, strided = layer(12, C, F=S, S=S, K=0), layer(12, C, F=F, S=S, P=F // 2, K=C)
         assert pooled.y_shape == strided.y_shape  # the same volume comes out
-        told = f"C={C}, F={F}, S={S}: {pooled.macs} and {strided.macs}"
-        finding.see(pooled.macs < strided.macs, told, within=S * S < C * F * F)
-    pool_against_convolution(finding)
-    first, pooled = layer(56, 64, F=3, P=1, K=64).macs, layer(56, 64, F=2, S=2, K=0).macs
-    finding.figure(first + pooled, first + layer(56, 64, F=3, S=2, P=1, K=64).macs)
+        assert (pooled.macs < strided.macs) == (S * S < C * F * F)
+    dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
+    finding.figure(layer(56, 64, F=2, S=2, K=0).macs, strided, dense)
     return finding
 
 

@@ -294,6 +294,15 @@ def other_rows(name: str, **changed: Any) -> Callable[[str], list[Any]]:
 FAULTS["everything_takes_as_long"] = lambda patch: (
     patch.setattr(measured, "table", other_rows("pool_or_stride", cpu_seconds=1.0)) or im2col
 )
+
+
+def without_the_time_of_pools(asked: str) -> list[Any]:
+    """Read a table of the sample as if steps with a pool took no time at all."""
+    pooled = measured.POOLED.values()
+    return [row | ({"cpu_seconds": 0.0} if row["variant"] in pooled else {}) for row in measured.sampled()[asked]]
+
+
+FAULTS["pools_take_no_time"] = lambda patch: patch.setattr(measured, "table", without_the_time_of_pools) or im2col
 FAULTS["no_pool_makes_a_change_smaller"] = lambda patch: (
     patch.setattr(images, "table", other_rows("translation", damped=False)) or im2col
 )
@@ -313,8 +322,8 @@ FAULTS["the_network_ends_in_its_pool"] = lambda patch: (
 # which fault turns which verdict: where few faults can, or where the data are large
 
 TURNED = {
-    "pooling-cheaper-than-convolution": ("work_is_that_of_all_channels", "false"),
-    "pooling-cheaper-than-a-second-convolution": ("work_is_that_of_all_channels", "false"),
+    "pooling-cheaper-than-convolution": ("pools_take_no_time", "holds"),
+    "pooling-cheaper-than-a-second-convolution": ("pools_take_no_time", "holds"),
     "stride-cheaper-than-pooling-after-stride-1": ("everything_takes_as_long", "false"),
     "stride-2-is-a-quarter": ("work_is_done_wherever_a_window_fits", "false"),
     "larger-stride-less-work": ("work_is_done_wherever_a_window_fits", "false"),
@@ -342,9 +351,9 @@ def said(claim: str, namespace: object) -> tuple[str, ...]:
     try:
         with np.errstate(all="ignore"):
             finding = DECISIONS[claim].evidence(Kernels(namespace))
+        return finding.verdict, *finding.figures
     except (ArithmeticError, AssertionError, IndexError, RuntimeWarning, ValueError) as error:
         return (type(error).__name__,)
-    return finding.verdict, *finding.figures
 
 
 @functools.cache
@@ -371,10 +380,10 @@ def test_a_claim_is_decided_by_what_is_computed(claim: str, monkeypatch: pytest.
 @pytest.mark.parametrize("claim", ["pooling-cheaper-than-convolution", "pooling-cheaper-than-a-second-convolution"])
 def test_what_was_timed_is_told_of_a_claim(claim: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Had the sample other times, other words would be asked for."""
-    told = {"longer in most", "shorter in most", "pooling is shorter in all"}
-    assert told <= {*right(claim)}
-    otherwise = said(claim, FAULTS["everything_takes_as_long"](monkeypatch))
-    assert {"longer in none", "shorter in none", "pooling is shorter in none"} <= {*otherwise}
+    assert {"longer in most", "max pooling is shorter in all"} <= {*right(claim)}
+    otherwise = said(claim, FAULTS["pools_take_no_time"](monkeypatch))
+    assert {"longer in none", "shorter in all", "max pooling is shorter in all"} <= {*otherwise}
+    assert "longer in most" not in otherwise
 
 
 @pytest.mark.parametrize("fault", FAULTS)
