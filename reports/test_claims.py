@@ -121,6 +121,10 @@ def test_what_claims_say_of_measured_times_is_what_the_figure_shows():
     for pooled in ("A", "A-average", "A-l2"):
         assert (less["C"] < 0.9 * less[pooled])[~fft].all()
         assert (less["C"] > 0.9 * less[pooled])[fft].all()
+    assert said["larger-stride-less-work"].ruling == "holds if"
+    part = of.xs(4, level="S")["C"] / less["C"]
+    assert (part < 0.9)[~fft].all()
+    assert (part > 0.9)[fft].all()
 
 
 def test_what_claims_say_of_shifts_is_what_the_figure_shows():

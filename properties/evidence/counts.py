@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import product
 from math import prod
 
@@ -129,7 +128,7 @@ def hyperparameters(k: Kernels) -> Finding:
 
 @decides("convolutions-do-most-of-the-work")
 def heaviest(k: Kernels) -> Finding:
-    """Compare the multiply-adds of convolutions with those of all other layers, comparisons included."""
+    """Compare the multiply-adds of convolutions with those of all other layers; a pool's are the cells it looks at."""
     finding = Finding()
     rest = layer(32, 12, F=2, S=2, K=0).macs + connected(3072, 10).macs
     finding.see(CIFAR.macs > rest, f"{CIFAR.macs} and {rest}")
@@ -139,22 +138,6 @@ def heaviest(k: Kernels) -> Finding:
     others = [connected(*sizes).macs for sizes in ((7 * 7 * 512, 4096), (4096, 4096), (4096, 1000))]
     finding.see(convolutions > pools + sum(others), f"{convolutions} and {pools + sum(others)}")
     finding.figure(CIFAR.macs, connected(3072, 10).macs, convolutions, sum(others))
-    return finding
-
-
-STRIDED = [CONV1, layer(56, 64, F=3, P=1, K=64), layer(7, 1, F=3), layer(7, 1, F=3, S=3), layer(5, 1, F=5)]
-
-
-@decides("larger-stride-less-work")
-def less_work(k: Kernels) -> Finding:
-    """Compare the multiply-adds of a layer with those at one stride more."""
-    finding = Finding()
-    for g in STRIDED:
-        axis = replace(g.horizontal, stride=g.horizontal.stride + 1)
-        more = replace(g, vertical=axis, horizontal=axis)
-        finding.see(more.macs < g.macs, f"{g}: {g.macs}, then {more.macs}", within=axis.out < g.horizontal.out)
-    dense = layer(227, 3, F=11, K=96)
-    finding.figure(dense.macs, CONV1.macs)
     return finding
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from properties.evidence.counts import CONV1
 from properties.evidence.finding import Finding, decides
 from properties.evidence.kernels import Kernels
 from properties.worked import layer
@@ -147,4 +149,24 @@ def quarter(k: Kernels) -> Finding:
             finding.see(4 * strided.macs == dense.macs, told, within=dense.horizontal.out % 2 == 0)
     places = [layer(7, 1, F=1, S=S).macs for S in (1, 2)]
     finding.figure(f"{places[1]} of {places[0]}")
+    return finding
+
+
+STRIDED = [CONV1, layer(56, 64, F=3, P=1, K=64), layer(7, 1, F=3), layer(7, 1, F=3, S=3), layer(5, 1, F=5)]
+
+
+@decides("larger-stride-less-work")
+def less_work(k: Kernels) -> Finding:
+    """Compare the multiply-adds of a layer with those at one stride more; and the time at strides 2 and 4."""
+    finding = Finding()
+    for g in STRIDED:
+        axis = replace(g.horizontal, stride=g.horizontal.stride + 1)
+        more = replace(g, vertical=axis, horizontal=axis)
+        finding.see(more.macs < g.macs, f"{g}: {g.macs}, then {more.macs}", within=axis.out < g.horizontal.out)
+    seconds = timed("C")
+    for cell in (cell for cell in seconds if cell.endswith("S=2")):
+        part = seconds[cell.replace("S=2", "S=4")] / seconds[cell]
+        finding.see(part < 0.9, f"{cell}: {part:.2f} of the time at S=4", within=not cell.startswith("fft"))
+    dense = layer(227, 3, F=11, K=96)
+    finding.figure(dense.macs, CONV1.macs, f"{dense.macs / CONV1.macs:.1f}")
     return finding
