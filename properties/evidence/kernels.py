@@ -24,18 +24,27 @@ class Kernels:
         y: Array = self.namespace.conv2d(x, w, b, stride=(S, S), padding=(P, P), dilation=(D, D), groups=G)
         return y
 
-    def gradients(self, x: Array, w: Array, dy: Array, S: int = 1, P: int = 0) -> tuple[Array, Array, Array]:
+    def gradients(
+        self, x: Array, w: Array, dy: Array, S: int = 1, P: int = 0, D: int = 1
+    ) -> tuple[Array, Array, Array]:
         """Give dx, dw and db of a convolution."""
-        dx, dw, db = self.namespace.conv2d_backward(x, w, dy, stride=(S, S), padding=(P, P), dilation=(1, 1), groups=1)
+        dx, dw, db = self.namespace.conv2d_backward(x, w, dy, stride=(S, S), padding=(P, P), dilation=(D, D), groups=1)
         return dx, dw, db
 
-    def max(self, x: Array, F: int, S: int) -> Array:
-        """Take the maximum of each window."""
-        return self.switched(x, F, S)[0]
+    def holding(self, W: int, F: int, S: int = 1, P: int = 0, D: int = 1) -> Array:
+        """Count the windows that hold each cell of W x W: dx of ones under ones."""
+        out = Axis(W, F, S, D, P, P).out
+        x, w, dy = (np.ones((1, 1, side, side)) for side in (W, F, out))
+        counts: Array = self.gradients(x, w, dy, S, P, D)[0][0, 0]
+        return counts
 
-    def switched(self, x: Array, F: int, S: int) -> tuple[Array, Array]:
+    def max(self, x: Array, F: int, S: int, P: int = 0) -> Array:
+        """Take the maximum of each window."""
+        return self.switched(x, F, S, P)[0]
+
+    def switched(self, x: Array, F: int, S: int, P: int = 0) -> tuple[Array, Array]:
         """Take the maximum of each window, and its switch."""
-        y, switches = self.namespace.max_pool2d(x, size=(F, F), stride=(S, S), padding=(0, 0))
+        y, switches = self.namespace.max_pool2d(x, size=(F, F), stride=(S, S), padding=(P, P))
         return y, switches
 
     def routed(self, dy: Array, switches: Array, x_shape: tuple[int, ...]) -> Array:
@@ -43,9 +52,9 @@ class Kernels:
         dx: Array = self.namespace.max_pool2d_backward(dy, switches, x_shape)
         return dx
 
-    def average(self, x: Array, F: int, S: int) -> Array:
-        """Take the mean of each window."""
-        y: Array = self.namespace.avg_pool2d(x, size=(F, F), stride=(S, S), padding=(0, 0), count_include_pad=True)
+    def average(self, x: Array, F: int, S: int, P: int = 0, *, counted: bool = True) -> Array:
+        """Take the mean of each window, its padding `counted` or not."""
+        y: Array = self.namespace.avg_pool2d(x, size=(F, F), stride=(S, S), padding=(P, P), count_include_pad=counted)
         return y
 
     def l2(self, x: Array, F: int, S: int) -> Array:

@@ -22,7 +22,7 @@ AXES = [
 def outputs(k: Kernels, axis: Axis) -> int:
     """Let a kernel convolve a square image of ones, and count its outputs along one side."""
     x, w = np.ones((1, 1, axis.size, axis.size)), np.ones((1, 1, axis.extent, axis.extent))
-    y = k.conv(x, w, S=axis.stride, P=axis.pad_before)
+    y = k.conv(x, w, S=axis.stride, P=axis.pad_before, D=axis.dilation)
     return int(y.shape[2])
 
 
@@ -34,8 +34,12 @@ def formula(k: Kernels) -> Finding:
         finding.see(quotient(axis) == axis.out, f"{axis}: {quotient(axis)} and {axis.out}", within=fits(axis))
     for axis in AXES[:: len(AXES) // 12]:
         finding.see(outputs(k, axis) == axis.out, f"{axis}", within=True)
+    dilated = Axis(7, 3, 1, 2)
+    finding.see(quotient(dilated) == outputs(k, dilated), f"{dilated}: {quotient(dilated)} and {dilated.out}")
+    none = (1 - 5) // 2 + 1  # an Axis, on which no window fits, is refused
+    finding.see(none == 0, f"one cell under F=5 at stride 2: {none}, where 0 windows fit")
     ten = Axis(10, 3, 2)
-    finding.figure(float(quotient(ten)), ten.out, len(AXES))
+    finding.figure(float(quotient(ten)), ten.out, len(AXES), none, int(quotient(dilated)), dilated.out)
     return finding
 
 
@@ -51,7 +55,12 @@ def pool_formula(k: Kernels) -> Finding:
             k.l2(x, axis.extent, axis.stride),
         ):
             finding.see(y.shape == (1, 2, *2 * (quotient(axis),)), f"{axis} gives {y.shape}", within=fits(axis))
+    four = whole(1, 1, 2, 4, 4)
+    for P in (0, 1):
+        for y in (k.max(four, 2, 2, P), k.average(four, 2, 2, P)):
+            finding.see(y.shape == (1, 2, 2, 2), f"4 cells padded by {P} give {y.shape}", within=P == 0)
     finding.figure(str(float(quotient(Axis(7, 2, 2)))), outputs(k, Axis(7, 2, 2)))
+    finding.figure(str(int(quotient(Axis(4, 2, 2)))), f"padded by 1 are {k.max(four, 2, 2, 1).shape[2]}")
     return finding
 
 
@@ -101,21 +110,31 @@ def half_padding(k: Kernels) -> Finding:
         for P in {(F - 1) // 2, F // 2}:
             axis = Axis(W, F, 1, 1, P, P)
             finding.see(outputs(k, axis) == W, f"W={W}, F={F}, P={P} gives {axis.out}", within=F % 2 == 1)
-    finding.figure(*(f"{Axis(7, 4, 1, 1, P, P).out}" for P in (1, 2)))
+    dilated = outputs(k, Axis(7, 3, 1, 2, 1, 1))
+    finding.see(dilated == 7, f"W=7, F=3, P=1, D=2 gives {dilated}")
+    finding.figure(*(f"{Axis(7, 4, 1, 1, P, P).out}" for P in (1, 2)), dilated)
     return finding
 
 
 @decides("padding-sets-the-size")
 def padding_sets_size(k: Kernels) -> Finding:
-    """Look for a padding of 7 cells under F = 3 for every output from 5 to 9: alike on both sides, or not."""
+    """Look for a padding of 7 cells under F = 3 for every output from 4 to 9: alike on both sides, or not.
+
+    Then of other axes, for all sizes from that without padding to four more.
+    """
     finding = Finding()
     alike = {outputs(k, Axis(7, 3, 1, 1, P, P)) for P in range(3)}
     apart = {Axis(7, 3, 1, 1, before, after).out for before in range(3) for after in range(3)}
-    for size in range(5, 10):
+    for size in range(4, 10):
         finding.see(size in alike, f"no padding on both sides gives {size}")
-        finding.see(size in apart, f"no padding gives {size}", within=True)
-    few, last = sorted(alike)[:-1], max(alike)
-    finding.figure(f"{', '.join(map(str, few))} and {last}", *(str(size) for size in sorted(apart - alike)))
+        finding.see(size in apart, f"no padding gives {size}", within=size >= 5)
+    for W, F, S, D in product((1, 2, 5, 6), (1, 2, 3, 4), (1, 2, 3), (1, 2)):
+        reach = D * (F - 1) + 1
+        least = Axis(W, F, S, D).out if reach <= W else 1
+        few = {Axis(W, F, S, D, 0, after).out for after in range(reach + 4 * S) if reach <= W + after}
+        finding.see(few >= {*range(least, least + 4)}, f"W={W}, F={F}, S={S}, D={D}: only {few}", within=True)
+    few_alike, last = sorted(alike)[:-1], max(alike)
+    finding.figure(f"{', '.join(map(str, few_alike))} and {last}", *(str(size) for size in sorted(apart - alike)))
     return finding
 
 
@@ -128,6 +147,12 @@ def unpadded(k: Kernels) -> Finding:
         while sizes[-1] >= F and len(sizes) < 9:
             sizes.append(Axis(sizes[-1], F).out)
         finding.see(all(after < before for before, after in pairwise(sizes)), f"F={F}: {sizes}", within=F > 1)
+    for W, F, S, D in product(range(1, 9), (1, 2, 3, 4), (1, 2, 3), (1, 2)):
+        if D * (F - 1) < W:
+            axis = Axis(W, F, S, D)
+            finding.see(axis.out < W, f"{axis}: {axis.out} of {W}", within=F > 1)
+    image = np.ones((1, 3, 32, 32))
+    finding.figure(image.size, k.conv(image, np.ones((12, 3, 5, 5))).size)
     x = np.ones((1, 1, 32, 32))
     layers = 0
     while x.shape[2] >= 5:
@@ -142,8 +167,9 @@ def alexnet_224(k: Kernels) -> Finding:
     finding = Finding()
     axis = Axis(224, 11, 4)
     finding.see(not fits(axis), "224 fits")
+    finding.see(axis.out != 55, "224 give 55, rounded down")
     finding.see(fits(Axis(227, 11, 4)), "227 does not fit")
-    finding.figure(float(quotient(axis)), Axis(227, 11, 4).out)
+    finding.figure(float(quotient(axis)), axis.out, Axis(227, 11, 4).out)
     return finding
 
 
@@ -154,7 +180,7 @@ def alexnet_three(k: Kernels) -> Finding:
     finding.see(fits(Axis(224, 11, 4, 1, 3, 3)), "3 on both sides")
     for before in range(4):
         finding.see(Axis(224, 11, 4, 1, before, 3 - before).strict().out == 55, f"{before} in front", within=True)
-    finding.figure(float(quotient(Axis(224, 11, 4, 1, 3, 3))), 55)
+    finding.figure(*(float(quotient(Axis(224, 11, 4, 1, P, P))) for P in (2, 3)), Axis(224, 11, 4, 1, 3, 3).out)
     return finding
 
 
@@ -162,9 +188,9 @@ def alexnet_three(k: Kernels) -> Finding:
 def depth(k: Kernels) -> Finding:
     """Count the maps that some filters give."""
     finding = Finding()
-    for C, K in ((3, 1), (4, 2), (3, 12)):
-        maps = k.conv(whole(1, 1, C, 5, 5), whole(2, K, C, 3, 3)).shape[1]
-        finding.see(maps == K, f"{K} filters give {maps} maps")
+    for C, K, G in ((3, 1, 1), (4, 2, 1), (4, 6, 2), (3, 12, 1)):
+        maps = k.conv(whole(1, 1, C, 5, 5), whole(2, K, C // G, 3, 3), G=G).shape[1]
+        finding.see(maps == K, f"{K} filters in {G} groups give {maps} maps")
     finding.figure(maps)
     return finding
 
@@ -205,15 +231,18 @@ def overlap(k: Kernels) -> Finding:
     """Count the cells that two neighbouring windows share, at each stride and at one more: dx of one output each."""
     finding = Finding()
 
-    def shared(F: int, S: int) -> int:
-        x, w = np.ones((1, 1, F + S, F + S)), np.ones((1, 1, F, F))
-        fields = [k.gradients(x, w, np.eye(4)[place].reshape(1, 1, 2, 2), S=S)[0] for place in (0, 1)]
+    def shared(F: int, S: int, D: int = 1) -> int:
+        side = D * (F - 1) + 1 + S
+        x, w = np.ones((1, 1, side, side)), np.ones((1, 1, F, F))
+        fields = [k.gradients(x, w, np.eye(4)[place].reshape(1, 1, 2, 2), S=S, D=D)[0] for place in (0, 1)]
         return int((fields[0] * fields[1]).sum())
 
-    for F, S in product(range(1, 6), range(1, 6)):
-        cells = shared(F, S), shared(F, S + 1)
-        finding.see(cells[1] < cells[0], f"F={F}, S={S}: {cells[0]} cells, then {cells[1]}", within=S < F)
+    for F, S, D in product(range(1, 6), range(1, 6), (1, 2)):
+        cells = shared(F, S, D), shared(F, S + 1, D)
+        told = f"F={F}, S={S}, D={D}: {cells[0]} cells, then {cells[1]}"
+        finding.see(cells[1] < cells[0], told, within=D == 1 and S < F)
     finding.figure(*(str(shared(3, S)) for S in (1, 2, 3)))
+    finding.figure(f"{shared(3, 1, 2)} at stride 1 and {shared(3, 2, 2)} at stride 2")
     return finding
 
 
@@ -222,10 +251,8 @@ def fields_of_a_cell(k: Kernels) -> Finding:
     """Count the windows that hold a cell, at each stride and at one more: dx of ones under ones."""
     finding = Finding()
 
-    def most(W: int, F: int, S: int) -> int:
-        out = Axis(W, F, S).out
-        x, w, dy = (np.ones((1, 1, side, side)) for side in (W, F, out))
-        return int(k.gradients(x, w, dy, S=S)[0].max())
+    def most(W: int, F: int, S: int, D: int = 1) -> int:
+        return int(k.holding(W, F, S, D=D).max())
 
     for W, F, S in product((5, 7, 11), (1, 2, 3, 5), (1, 2, 3, 4)):
         one, two = Axis(W, F, S), Axis(W, F, S + 1)
@@ -233,6 +260,9 @@ def fields_of_a_cell(k: Kernels) -> Finding:
         room = one.overlap <= one.out  # as many windows beside one another as may hold one cell
         told = f"W={W}, F={F}, S={S}: {held[0]} windows, then {held[1]}"
         finding.see(held[1] < held[0], told, within=room and two.overlap < one.overlap)
+    dilated = [most(11, 3, S, 2) for S in (1, 2)]
+    finding.see(dilated[1] < dilated[0], f"W=11, F=3, D=2: {dilated} windows at strides 1 and 2")
+    finding.figure(*(f"up to {held} at strides 1 and 2" for held in dilated))
     finding.figure(*(str(most(9, 3, S)) for S in (1, 2, 3)))
     finding.figure(*(f"{held} at S = 3 and at S = 4" for held in {most(11, 5, 3), most(11, 5, 4)}))
     return finding
