@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 from math import prod
@@ -18,6 +19,7 @@ from properties.worked import column_matrix, layer
 
 CONV1 = layer(227, 3, F=11, S=4, K=96)  # of AlexNet
 CIFAR = layer(32, 3, F=3, P=1, K=12)
+SMALL = [layer(W, C, F=F, S=S) for W, C, F, S in product(range(1, 9), (1, 2), range(1, 7), range(1, 6)) if F <= W]
 
 
 def learned(g: Geometry) -> int:
@@ -47,11 +49,12 @@ def vgg16(*, pooled: bool) -> Iterator[Geometry]:
 
 @decides("sharing-saves-parameters")
 def sharing(k: Kernels) -> Finding:
-    """Compare one set of weights for each filter with one for each output."""
+    """Compare one set of weights for each filter with one for each output: a thousand times as many."""
     finding = Finding()
-    for g in (CONV1, CIFAR, next(vgg16(pooled=True))):
-        unshared = prod(g.y_shape) * (g.terms + 1)
-        finding.see(1000 * learned(g) < unshared, f"{g}: {learned(g)} of {unshared}")
+    for g in (CONV1, CIFAR, next(vgg16(pooled=True)), layer(32, 3, F=1), layer(31, 3, F=1), *SMALL):
+        unshared, places = prod(g.y_shape) * (g.terms + 1), g.vertical.out * g.horizontal.out
+        finding.see(1000 * learned(g) < unshared, f"{g}: {learned(g)} of {unshared}", within=places > 1000)
+        finding.see(places * learned(g) == unshared, f"{g}: not once for each place", within=True)
     finding.figure(prod(CONV1.y_shape) * (CONV1.terms + 1), learned(CONV1), CONV1.vertical.out * CONV1.horizontal.out)
     return finding
 
@@ -97,10 +100,12 @@ def pooling_saves(k: Kernels) -> Finding:
     finding = Finding()
     before, after = learned(layer(32, 12, F=3, P=1, K=12)), learned(layer(16, 12, F=3, P=1, K=12))
     finding.see(after < before, f"a convolution has {before} parameters, and {after} behind a pooling")
-    pooled = k.max(whole(1, 1, 12, 32, 32), 2, 2)
-    one, other = (learned(connected(inputs, 10)) for inputs in (12 * 32 * 32, pooled.size))
+    x = whole(1, 1, 12, 32, 32)
+    pooled, kept = k.max(x, 2, 2), k.max(x, 3, 1, 1)
+    one, other, same = (learned(connected(inputs, 10)) for inputs in (x.size, pooled.size, kept.size))
     finding.see(other < one, f"{other} of {one}", within=True)
-    finding.figure(one, other, before)
+    finding.see(same < one, f"{same} of {one} behind pooling at stride 1")
+    finding.figure(one, other, before, kept.size)
     return finding
 
 
@@ -137,7 +142,7 @@ def heaviest(k: Kernels) -> Finding:
     pools = sum(g.macs for g in stages if not g.K)
     others = [connected(*sizes).macs for sizes in ((7 * 7 * 512, 4096), (4096, 4096), (4096, 1000))]
     finding.see(convolutions > pools + sum(others), f"{convolutions} and {pools + sum(others)}")
-    finding.figure(CIFAR.macs, connected(3072, 10).macs, convolutions, sum(others))
+    finding.figure(CIFAR.macs, connected(3072, 10).macs, convolutions, sum(others), connected(12288, 100).macs)
     return finding
 
 
@@ -160,17 +165,28 @@ def less_memory(k: Kernels) -> Finding:
 
 @decides("down-sampling-keeps-times-viable")
 def viable(k: Kernels) -> Finding:
-    """Count the multiply-adds of a shallow and of a deep network with their pools and without: ten times as many."""
+    """Count the multiply-adds of networks with their pools and without: more than eight times as many.
+
+    The small network, VGG-16, and stacks of 3x3 convolutions of other depths, each halved before some of them.
+    """
     finding = Finding()
     shallow = [CIFAR.macs + connected(inputs, 10).macs for inputs in (12 * 16 * 16, 12 * 32 * 32)]
     deep = [sum(g.macs for g in vgg16(pooled=pooled) if g.K) for pooled in (True, False)]
-    finding.see(shallow[1] >= 10 * shallow[0], f"the small network: {shallow[1] / shallow[0]:.3g} times")
-    finding.see(deep[1] >= 10 * deep[0], f"VGG-16: {deep[1] / deep[0]:.3g} times", within=True)
+    finding.see(shallow[1] > 8 * shallow[0], f"the small network: {shallow[1] / shallow[0]:.3g} times")
+    behind = sum(g.macs for g in vgg16(pooled=True) if g.K and g.horizontal.size <= 224 // 4)
+    finding.see(deep[1] > 8 * deep[0], f"VGG-16: {deep[1] / deep[0]:.3g} times", within=2 * behind > deep[0])
+    for halved, K in product(product((False, True), repeat=3), (8, 32)):
+        work, late, side = [0, 0], 0, 64
+        for pools in (False, *halved):
+            side //= 1 + pools
+            macs = [layer(W, K, F=3, P=1, K=K).macs for W in (side, 64)]
+            work = [work[0] + macs[0], work[1] + macs[1]]
+            late += macs[0] * (side <= 64 // 4)
+            K *= 2 + 2 * pools
+        told = f"halved before layers 2 to 4: {halved}: {work[1] / work[0]:.3g} times"
+        finding.see(work[1] > 8 * work[0], told, within=2 * late > work[0])
     finding.figure(f"{deep[1] / deep[0]:.0f}", f"{shallow[1] / shallow[0]:.2f}")
     return finding
-
-
-SMALL = [layer(W, C, F=F, S=S) for W, C, F, S in product(range(1, 9), (1, 2), range(1, 7), range(1, 6)) if F <= W]
 
 
 @decides("im2col-takes-memory")
@@ -190,7 +206,10 @@ def im2col_memory(k: Kernels) -> Finding:
 
 @decides("im2col-repeats-pixels")
 def im2col_repeats(k: Kernels) -> Finding:
-    """Number the cells of an image, and count how often each number is in its columns, for all small geometries."""
+    """Number the cells of an image, and count how often each number is in its columns, for all small geometries.
+
+    Padded and dilated ones as well, whose columns hold what the windows of their axes do.
+    """
     finding = Finding()
     for g in (layer(16, 1, F=11, S=4), *(small for small in SMALL if small.C == 1)):
         axis = g.horizontal
@@ -198,6 +217,13 @@ def im2col_repeats(k: Kernels) -> Finding:
         most = int(np.bincount(columns.ravel()).max())
         finding.see(most > 1, f"{g}: at most {most} times", within=axis.stride < axis.extent and axis.out > 1)
         finding.see(most == min(axis.overlap, axis.out) ** 2, f"{g}: {most} times", within=True)
+    for W, F, S, P, D in product(range(1, 7), (1, 2, 3, 4), (1, 2, 3), (0, 1, 2, 3), (1, 2)):
+        if D * (F - 1) < W + 2 * P:
+            axis = Axis(W, F, S, D, P, P)
+            held = Counter(cell for window in axis.windows for _, cell in window)
+            most = max(held.values(), default=0)
+            within = D == 1 and P < F and S < F and axis.out > 1
+            finding.see(most > 1, f"{axis}: at most {most} times", within=within)
     finding.figure(Axis(227, 11, 4).overlap ** 2)
     return finding
 
