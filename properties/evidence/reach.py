@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
@@ -45,7 +46,9 @@ def filter_size(k: Kernels) -> Finding:
     for F, D in ((1, 1), (3, 1), (5, 1), (3, 2)):
         found = side(field(lambda a, F=F, D=D: k.conv(a, ones(1, 1, F), D=D), x, 0, 1, 1))
         finding.see(found == F, f"F={F}, D={D}: {found} cells", within=D == 1)
-    finding.figure(f"{found}x{found}")
+    corner = side(field(lambda a: k.conv(a, ones(1, 1, 3), P=1), x, 0, 0, 0))
+    finding.see(corner == 3, f"F=3, P=1, in the corner: {corner} cells")
+    finding.figure(f"{found}x{found}", f"{corner}x{corner}")
     return finding
 
 
@@ -58,7 +61,11 @@ def column(k: Kernels) -> Finding:
     want[:, 2:5, 4:7] = True
     for filter_ in range(5):
         found = field(lambda a: k.conv(a, w, S=2), x, filter_, 1, 2)
-        finding.see(np.array_equal(found, want), f"filter {filter_}")
+        finding.see(np.array_equal(found, want), f"filter {filter_}", within=True)
+    x, w = whole(2, 1, 4, 3, 3), whole(3, 4, 2, 3, 3)
+    fields = [field(lambda a: k.conv(a, w, G=2), x, filter_, 0, 0) for filter_ in range(4)]
+    others = sum(not np.array_equal(found, fields[0]) for found in fields)
+    finding.see(others == 0, f"4 filters in 2 groups: {others} see other cells than the first")
     finding.figure(int(want.sum()))
     return finding
 
@@ -132,19 +139,26 @@ def early_stride(k: Kernels) -> Finding:
         second.append(side(field(lambda a, S=S: k.conv(k.conv(a, ones(1, 1, 3), S=S), ones(1, 1, 3)), x, 0, 0, 0)))
     finding.see(first[0] < first[1] < first[2], f"of the layer itself: {first}")
     finding.see(second[0] < second[1] < second[2], f"of the layer behind: {second}", within=True)
+    one = ones(1, 1, 1)
+    third = [side(field(lambda a, S=S: k.conv(k.conv(a, ones(1, 1, 3), S=S), one), x, 0, 0, 0)) for S in (1, 2, 3)]
+    finding.see(third[0] < third[1] < third[2], f"of a 1x1 layer behind: {third}")
     finding.figure(f"{first[1]}x{first[1]}", *(f"{cells}x{cells}" for cells in second))
+    finding.figure(*(f"stays {cells}x{cells}" for cells in third))
     return finding
 
 
 @decides("padding-keeps-the-border")
 def border(k: Kernels) -> Finding:
-    """Count the windows that hold the corner and the middle, without padding and with it: dx of ones under ones."""
-    finding, corners = Finding(), []
-    for P in (0, 1, 2):
-        out = 7 - 3 + 2 * P + 1
-        counts = k.gradients(np.ones((1, 1, 7, 7)), ones(1, 1, 3), np.ones((1, 1, out, out)), P=P)[0][0, 0]
-        corners.append(int(counts[0, 0]))
-        finding.see(counts[3, 3] == 9, f"P={P}: the middle {counts[3, 3]}")
-    finding.see(corners[0] < corners[1] < corners[2], f"the corner: {corners}")
-    finding.figure(*corners[:2])
+    """Count the windows that hold the corner and the middle, without padding and with it."""
+    finding = Finding()
+    for F, S, D in product((1, 2, 3), (1, 2), (1, 2)):
+        corners = [int(k.holding(7, F, S, P, D)[0, 0]) for P in (0, 1)]
+        told = f"F={F}, S={S}, D={D}: the corner in {corners} windows"
+        finding.see(corners[1] > corners[0], told, within=S == D == 1 and F > 1)
+    corners = [int(k.holding(7, 3, P=P)[0, 0]) for P in (0, 1)]
+    middle = {int(k.holding(7, 3, P=P)[3, 3]) for P in (0, 1)}
+    strided = {int(k.holding(7, 3, S=2, P=P)[0, 0]) for P in (0, 1)}
+    lost = [int(k.holding(7, 1, S=2, P=P)[0, 0]) for P in (1, 0)]
+    finding.figure(f"in {corners[0]} window", corners[1], *(f"in {held} either way" for held in middle | strided))
+    finding.figure(f"in {lost[0]}, where it was in {lost[1]}")
     return finding
