@@ -47,18 +47,39 @@ def flips(k: Kernels) -> Finding:
     """Compare with NumPy's convolve, which flips the filter as mathematicians do."""
     finding, x = Finding(), np.array([1.0, 2, -1, 1, -3])
 
-    def correlated(w: Array) -> Array:
-        return k.conv(x[None, None, None], w[None, None, None])[0, 0, 0]
+    def correlated(w: Array, S: int = 1) -> Array:
+        return k.conv(x[None, None, None], w[None, None, None], S=S)[0, 0, 0]
 
     for numbers in ((1.0, 0, -1), (1.0, 2, 1), (3.0, 1, -5)):
         w, told = np.array(numbers), str(numbers)
         convolved = np.convolve(x, w, "valid")
         finding.see(np.array_equal(correlated(w), convolved), told, within=numbers == numbers[::-1])
         finding.see(np.array_equal(correlated(w[::-1]), convolved), f"{told}, flipped first", within=True)
+        finding.see(np.array_equal(correlated(w[::-1], S=2), convolved), f"{told}, flipped first, at stride 2")
     w = np.array([1.0, 0, -1])
     finding.figure(
         *(f"({', '.join(f'{value:g}' for value in y)})" for y in (correlated(w), np.convolve(x, w, "valid")))
     )
+    return finding
+
+
+@decides("linear-layers-collapse")
+def collapse(k: Kernels) -> Finding:
+    """Convolve twice, and once with one filter laid out over the other: at strides, with biases, padded or not."""
+    finding = Finding()
+    x, w, v = whole(27, 1, 2, 9, 9), whole(28, 3, 2, 3, 3), whole(29, 2, 3, 3, 3)
+    b, c = whole(30, 3), whole(31, 2)
+    for S, then, P, behind in product((1, 2), (1, 2), (0, 1), (0, 1)):
+        twice = k.conv(k.conv(x, w, b, S, P), v, c, then, behind)
+        F = 3 + 2 * S  # the cells that the second sees through the first
+        both = np.zeros((2, 2, F, F))
+        for fy, fx in np.ndindex(3, 3):
+            both[:, :, S * fy : S * fy + 3, S * fx : S * fx + 3] += np.einsum("km,mcyx->kcyx", v[:, :, fy, fx], w)
+        offset = c + v.sum((2, 3)) @ b
+        once = k.conv(x, both, offset, S * then, P + S * behind)
+        told = f"S={S} and {then}, P={P} and {behind}"
+        finding.see(np.array_equal(twice, once), told, within=behind == 0)
+    finding.figure(f"{3 + 2}x{3 + 2}")
     return finding
 
 
@@ -77,6 +98,8 @@ def non_linear(k: Kernels) -> Finding:
     finding = Finding()
     for name, pool in pools(k).items():
         finding.see(not additive(pool), f"the {name} is linear", within=name != "average")
+    finding.see(not additive(lambda x: k.l2(x, 1, 1)), "the L2 norm of one cell is linear", within=True)
+    finding.see(not additive(lambda x: k.max(x, 1, 1)), "the maximum of one cell is linear")
     ones = np.ones((1, 1, 2, 2))
     half = np.array([1.0, 0, 0, 0]).reshape(1, 1, 2, 2)
     finding.figure(*(f"{k.max(a, 2, 2).item():g} and {k.max(b, 2, 2).item():g}" for a, b in ((half, ones - half),)))
@@ -127,12 +150,13 @@ def commutes_with_max(k: Kernels) -> Finding:
 
 @decides("pooling-behind-the-non-linearity")
 def behind(k: Kernels) -> Finding:
-    """Take ReLU before each pool and behind it, and see whether the results differ."""
+    """Take ReLU before each pool and behind it, and see whether the results differ: of each window of four alone."""
     finding = Finding()
-    for seed, (name, pool) in product(range(8), pools(k).items()):
-        x = whole(seed, 1, 2, 6, 6) - 5.0
+    for cells, (name, pool) in product(product((-3.0, -1.0, 0.0, 2.0), repeat=4), pools(k).items()):
+        x = np.array(cells).reshape(1, 1, 2, 2)
         differs = not np.array_equal(pool(relu(x)), relu(pool(x)))
-        finding.see(differs, f"the {name} of image {seed}", within=name != "maximum")
+        within = name != "maximum" and min(cells) < 0 < max(cells)
+        finding.see(differs, f"the {name} of {cells}", within=within)
     x = np.array([3.0, -1, -1, -1]).reshape(1, 1, 2, 2)
     for name in ("average", "L2 norm", "maximum"):
         pool = pools(k)[name]
@@ -150,6 +174,10 @@ def replaces(k: Kernels) -> Finding:
         finding.see(odd, f"the {name} of the negative image", within=name == "average")
         if odd:
             finding.see(np.array_equal(k.conv(x, quarter, S=2), pool(x)), f"1/4 for the {name}", within=True)
+    for P, counted in product((0, 1), (True, False)):
+        averaged = k.average(x, 2, 2, P, counted=counted)
+        told = f"averages padded by {P}, which {'counts' if counted else 'does not count'}"
+        finding.see(np.array_equal(k.conv(x, quarter, S=2, P=P), averaged), told, within=counted or P == 0)
     w = whole(14, 1, 1, 3, 3)
     spread = np.zeros((1, 1, 4, 4))
     for fy, fx in np.ndindex(2, 2):
@@ -170,6 +198,8 @@ def detail(k: Kernels) -> Finding:
         for less in range(1, S):
             seen = {*k.conv(numbered, one, S=S).ravel()} < {*k.conv(numbered, one, S=less).ravel()}
             finding.see(seen, f"S={less} does not see all that S={S} sees", within=S % less == 0)
+    few = [k.conv(x[:, :, :3, :3], w[:1], S=S).size for S in (1, 2)]
+    finding.see(few[1] < few[0], f"of 3x3 cells {few[1]} output at stride 2, {few[0]} at stride 1")
     other = x.copy()
     other[0, 0, 0, 0], other[0, 0, 0, 1] = x[0, 0, 0, 1] + 2, x[0, 0, 0, 0] - 2  # the sum of the window stays
     ones = np.ones((1, 1, 2, 2))
@@ -193,6 +223,13 @@ def differentiable(k: Kernels) -> Finding:
         finding.see(linear_[0] == linear_[1], "a convolution", within=True)
         if name == "a tie":
             finding.figure(f"{slopes[0]:g} upwards and {slopes[1]:g} downwards")
+    step = 2.0**-10
+    for cells in ((0.0, 0, 0, 0), (3.0, 4, 0, 0), (0.0, 4, 0, 0)):
+        x = np.array(cells).reshape(1, 1, 2, 2)
+        norms = [k.l2(x + d * step * up, 2, 2).item() for d in (-1, 0, 1)]
+        slopes = [(norms[1] - norms[0]) / step, (norms[2] - norms[1]) / step]
+        alike = abs(slopes[1] - slopes[0]) < step  # f'' = 1/4 at most, but where the norm is 0
+        finding.see(alike, f"the norm of {cells}: slopes {slopes}", within=any(cells))
     for value in (-3.0, 0.0, 3.0):
         at, over, under = (relu(np.array([value + step])).item() for step in (0.0, 1.0, -1.0))
         finding.see(over - at == at - under, f"ReLU at {value}", within=value != 0)
@@ -231,23 +268,34 @@ def scales(k: Kernels) -> Finding:
     """Convolve one channel, and three, with filters of one cell."""
     finding = Finding()
     x = whole(20, 1, 1, 4, 4)
-    finding.see(np.array_equal(k.conv(x, np.full((1, 1, 1, 1), 3.0)), 3 * x), "one channel")
+    for S, P, b in product((1, 2), (0, 1), (None, np.zeros(1), np.ones(1))):
+        scaled = np.array_equal(k.conv(x, np.full((1, 1, 1, 1), 3.0), b, S, P), 3 * x)
+        finding.see(scaled, f"S={S}, P={P}, b={b}", within=S == 1 and P == 0 and (b is None or b.item() == 0))
     x, w = whole(21, 1, 3, 32, 32), np.array([1.0, 3, 5]).reshape(1, 3, 1, 1)
-    finding.see(np.array_equal(k.conv(x, w)[0, 0], x[0, 0] + 3 * x[0, 1] + 5 * x[0, 2]), "three channels")
+    summed = x[0, 0] + 3 * x[0, 1] + 5 * x[0, 2]
+    finding.see(np.array_equal(k.conv(x, w)[0, 0], summed), "three channels", within=True)
     finding.figure(x.shape[1])
     return finding
 
 
 @decides("im2col-serves-pooling")
 def im2col_pools(k: Kernels) -> Finding:
-    """Reduce each column of the column matrix by a maximum, a mean, a norm."""
-    finding, g = Finding(), layer(9, 1, F=3, S=2)
-    x = whole(22, *g.x_shape, most=31)
-    columns = column_matrix(x, g)
-    reduced = {"maximum": columns.max(0), "average": columns.sum(0) / 9, "norm": np.sqrt((columns**2).sum(0))}
-    found = {"maximum": k.max(x, 3, 2), "average": k.average(x, 3, 2), "norm": k.l2(x, 3, 2)}
-    for name, y in found.items():
-        finding.see(np.array_equal(y.ravel(), reduced[name]), f"the {name}")
+    """Reduce each column of the column matrix by a maximum, a mean, a norm: of a channel, of two, of a padded image."""
+    finding = Finding()
+    g, both, padded = layer(9, 1, F=3, S=2), layer(9, 2, F=3, S=2), layer(11, 1, F=3, S=2)
+    x = whole(22, *both.x_shape, most=31)
+    for c in (0, 1):
+        columns, one = column_matrix(x[:, c : c + 1], g), x[:, c : c + 1]
+        reduced = {"maximum": columns.max(0), "average": columns.sum(0) / 9, "norm": np.sqrt((columns**2).sum(0))}
+        found = {"maximum": k.max(one, 3, 2), "average": k.average(one, 3, 2), "norm": k.l2(one, 3, 2)}
+        for name, y in found.items():
+            finding.see(np.array_equal(y.ravel(), reduced[name]), f"the {name} of channel {c}", within=True)
+    mixed = column_matrix(x, both).max(0)
+    finding.see(all(np.array_equal(y.ravel(), mixed) for y in k.max(x, 3, 2)[0]), "the maximum over two channels")
+    dark = -np.abs(x[:, :1])
+    zeros = column_matrix(np.pad(dark, ((0, 0), (0, 0), (1, 1), (1, 1))), padded).max(0)
+    finding.see(np.array_equal(k.max(dark, 3, 2, 1).ravel(), zeros), "the maximum of a dark image, padded by 1")
+    finding.figure(f"{both.C} channels")
     return finding
 
 
