@@ -130,7 +130,7 @@ def test_what_claims_say_of_measured_times_is_what_the_figure_shows():
 def test_what_claims_say_of_shifts_is_what_the_figure_shows():
     lines = translation.translation(load(SAMPLE))
     claim = next(each for each in read() if each.id == "pooling-translation-invariance")
-    assert claim.verdict == "holds if a photograph moves by one pixel"
+    assert claim.verdict == "holds if the photograph of this project moves by one pixel"
     assert lines[lines["shift"] == 1]["damped"].dropna().all()
     assert "averaging 4x4 responses to a wave, moved by 3, gives no less change than a stride alone" in claim.why
     worse = lines[(lines["damped"].astype(object) == False)]  # noqa: E712 - None is neither

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 
@@ -140,60 +140,93 @@ def small_shifts(k: Kernels) -> Finding:
 
 @decides("larger-windows-destroy-more", large=True)
 def destroys(k: Kernels) -> Finding:
-    """Pool the photograph, enlarge it again cell by cell, and measure the root mean square of what is lost."""
-    finding, x = Finding(), pixels()[:, :, :216, :216].astype(np.float64)
-    for name, pool in (("max", k.max), ("average", k.average)):
-        lost = []
+    """Pool an image, enlarge it again cell by cell, and measure the root mean square of what is lost.
+
+    A photograph, and blocks of 3x3 cells, each even: windows of that size lose nothing of them, smaller ones do.
+    """
+    finding, photograph = Finding(), pixels()[:, :, :216, :216].astype(np.float64)
+    images = {"photograph": photograph, "noise": whole(32, 1, 2, 24, 24), "flat": np.ones((1, 1, 24, 24))}
+    images["blocks"] = whole(33, 1, 2, 8, 8).repeat(3, 2).repeat(3, 3)
+    for (image, x), (name, pool) in product(images.items(), {"max": k.max, "average": k.average}.items()):
+        lost = {}
         for F in (2, 3, 4, 6, 8):
             back = pool(x, F, F).repeat(F, 2).repeat(F, 3)
-            lost.append(float(np.sqrt(((back - x) ** 2).mean())))
-        finding.see(lost == sorted(lost), f"{name}: {lost}")
-        if name == "max":
-            finding.figure(f"{lost[0]:.0f}", f"{lost[1]:.0f}", f"{lost[-1]:.0f}")
+            lost[F] = float(np.sqrt(((back - x) ** 2).mean()))
+        for less, more in combinations(lost, 2):
+            told = f"{name} of the {image}: {lost[less]:.1f} with {less}x{less}, {lost[more]:.1f} with {more}x{more}"
+            finding.see(lost[more] >= lost[less], told, within=more % less == 0)
+        if (image, name) == ("photograph", "max"):
+            finding.figure(f"{lost[2]:.0f}", f"{lost[3]:.0f}", f"{lost[8]:.0f}")
+        if (image, name) == ("blocks", "max"):
+            finding.figure(f"{lost[2]:.1f} with 2x2", f"{lost[3]:.0f} with 3x3")
     return finding
 
 
 @decides("map-shows-where-its-feature-is")
 def shows(k: Kernels) -> Finding:
-    """Lay a filter's own pattern anywhere on a dark image and find the largest output; then beside a bright patch."""
+    """Lay a filter's own pattern anywhere on a dark image, or on one of some bright cells, and find the largest output.
+
+    A patch answers with no more than the product of the two roots of energy, and with as much only where it is a
+    multiple of the pattern (Cauchy and Schwarz).
+    """
     finding = Finding()
     w = np.array([[1.0, 2], [3, 4]]).reshape(1, 1, 2, 2)
-    for top, left in np.ndindex(5, 5):
-        x = np.zeros((1, 1, 6, 6))
+    energy = float((w**2).sum())
+    rng = np.random.default_rng(34)
+    for top, left in [*np.ndindex(5, 5)] * 6:
+        x = rng.integers(0, 6, (1, 1, 6, 6)) * (rng.random((1, 1, 6, 6)) < 0.2 * rng.integers(0, 3))
         x[0, 0, top : top + 2, left : left + 2] = w
-        place = np.unravel_index(k.conv(x, w).argmax(), (5, 5))
-        finding.see(place == (top, left), f"at {top}, {left}", within=True)
-    x = np.zeros((1, 1, 6, 6))
-    x[0, 0, :2, :2], x[0, 0, 3:, 3:] = w, 9
-    y = k.conv(x, w)
-    finding.see(y[0, 0, 0, 0] == y.max(), f"{y[0, 0, 0, 0]:g} beside {y.max():g}")
-    finding.figure(f"{y[0, 0, 0, 0]:g}", f"{y.max():g}")
+        patches = {(y, x_): x[0, 0, y : y + 2, x_ : x_ + 2] for y, x_ in np.ndindex(5, 5) if (y, x_) != (top, left)}
+        within = all((patch**2).sum() <= energy and (patch != w).any() for patch in patches.values())
+        y = k.conv(x.astype(np.float64), w)[0, 0]
+        largest = [place for place in np.ndindex(5, 5) if y[place] == y.max()]
+        finding.see(largest == [(top, left)], f"at {top}, {left}: largest at {largest}", within=within)
+    flat, dot = np.zeros((1, 1, 6, 6)), np.zeros((1, 1, 6, 6))
+    flat[0, 0, 3:, 3:], dot[0, 0, 4, 4] = 9, 8
+    for x in (flat, dot):
+        x[0, 0, :2, :2] = w
+        y = k.conv(x, w)
+        finding.see(y[0, 0, 0, 0] == y.max(), f"{y[0, 0, 0, 0]:g} beside {y.max():g}")
+        finding.figure(f"{y[0, 0, 0, 0]:g}", f"{y.max():g}")
+    finding.figure(f"{energy:g}")
     return finding
 
 
 @decides("max-pooling-tells-presence")
 def presence(k: Kernels) -> Finding:
-    """Light one of four cells, and compare what pooling gives of it."""
+    """Compare a maximum with a threshold, and each cell of the window: all windows of four cells of 0 to 3."""
     finding = Finding()
-    for cell in range(4):
-        x = np.zeros((1, 1, 2, 2))
-        x.flat[cell] = 1
-        finding.see(k.max(x, 2, 2).item() == 1, f"cell {cell}")
-    finding.see(k.max(np.zeros((1, 1, 2, 2)), 2, 2).item() == 0, "none")
-    finding.figure(f"{k.average(x, 2, 2).item():g}")
+    for cells in product(range(4), repeat=4):
+        found = k.max(np.array(cells, np.float64).reshape(1, 1, 2, 2), 2, 2).item()
+        for least in (1, 2, 3):
+            finding.see((found >= least) == any(cell >= least for cell in cells), f"{least} or more among {cells}")
+    one = np.array([1.0, 0, 0, 0]).reshape(1, 1, 2, 2)
+    finding.figure(f"{k.max(one, 2, 2).item():g}", f"{k.average(one, 2, 2).item():g}")
     return finding
 
 
 @decides("max-pooling-keeps-sharp-features")
 def sharp(k: Kernels) -> Finding:
-    """Draw a line of one pixel, bright on dark and dark on bright, and measure the contrast that is left."""
-    finding, left = Finding(), []
-    for line in (255.0, 0.0):
-        x = np.full((1, 1, 8, 8), 255 - line)
-        x[..., 3] = line
-        left.append(np.ptp(k.max(x, 2, 2)))
-        finding.see(left[-1] == 255, f"a line of {line:g}: contrast {left[-1]:g}", within=line > 0)
-    finding.figure(*(f"{contrast:g}" for contrast in left), f"{np.ptp(k.average(x, 2, 2)):g}")
+    """Draw lines of one pixel, bright on dark and dark on bright, wherever they may be, and measure what is left.
+
+    All sets of lines in eight columns, no two side by side.
+    """
+    finding, left = Finding(), {}
+    for lines in product((0, 1), repeat=8):
+        if not any(lines) or any(one and other for one, other in pairwise(lines)):
+            continue
+        everywhere = all(any(lines[at : at + 2]) for at in range(0, 8, 2))
+        for line in (255.0, 0.0):
+            row = np.where(lines, line, 255 - line)
+            contrast = np.ptp(k.max(np.broadcast_to(row, (1, 1, 8, 8)).copy(), 2, 2))
+            told = f"lines of {line:g} at {lines}: contrast {contrast:g}"
+            finding.see(contrast == 255, told, within=line > 0 and not everywhere)
+            left[lines, line] = contrast
+    one, stripes = (0, 0, 0, 1, 0, 0, 0, 0), (1, 0) * 4
+    row = np.where(one, 255.0, 0)
+    average = np.ptp(k.average(np.broadcast_to(row, (1, 1, 8, 8)).copy(), 2, 2))
+    finding.figure(*(f"{left[one, line]:g}" for line in (255.0, 0.0)), f"{average:g}")
+    finding.figure(f"leave {left[stripes, 255.0]:g}")
     return finding
 
 
