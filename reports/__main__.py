@@ -23,9 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         if arguments[:1] == ["compare"]:
-            from reports import comparison
+            from reports import comparison_text
 
-            return comparison.main(arguments[1:])
+            return comparison_text.main(arguments[1:])
         return _drawn(_parser().parse_args(arguments))
     except ledger.LedgerError as error:
         _say(str(error))

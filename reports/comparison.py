@@ -1,26 +1,30 @@
-"""python -m reports compare A B: two saved runs, and whether anything became slower by more than noise."""
+"""Two saved runs: what became slower by more than noise, in groups and one by one, and what is not there any more."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 import statistics
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+
+import numpy as np
 
 from reports import stats
-from reports.benchmarks import BenchmarkError, Benchmarks, fact, load
-from reports.section import limits, time, times
+from reports.benchmarks import BenchmarkError, Benchmarks, fact
+from reports.section import listed, time
+from reports.sentences import plural
 from reports.speed import again
-from reports.stats import Floor, Ratio
+from reports.stats import Floor, Interval, Ratio
 
 KINDS = ("layer", "sweep", "experiment")
 KEY = ["kind", "layer", "operation", "who"]
 CHANGED = ("slower", "faster")
+DOUBTFUL = {"slower": "slower?", "faster": "faster?"}
 ROUGHLY = 5  # times: estimates from a smaller case were seen to be off by 3
 DRIFT = 1.1  # times: runs on one machine were seen to differ by 1.06 in the median of products and copies
+RATE = 0.025  # the chance of a false alarm among groups, and the same again among single timings
+LEAST_GROUP = 3  # timings: of fewer, a mean has no interval that says anything
+SEEN = 1.15  # times as long: what a comparison should find in a whole implementation
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,18 @@ class Change:
     before: float
     after: float
     ratio: Ratio
-    word: str  # slower, faster or level
+    word: str  # slower, faster or level; slower? or faster? where noise was seen to reach as far now and then
+
+
+@dataclass(frozen=True)
+class Group:
+    """All timings of an implementation, or those of one operation: their shifts in the geometric mean."""
+
+    who: str
+    operation: str  # "" of all
+    count: int
+    ratio: Interval
+    word: str
 
 
 @dataclass(frozen=True)
@@ -42,10 +57,13 @@ class Comparison:
     """All that both files timed, what one of them alone has, and what noise is."""
 
     changes: list[Change]
-    floor: Floor
+    groups: list[Group]
+    floor: Floor  # beyond it, a single timing is worth a second look
+    far: Floor  # beyond it, a single timing has changed
     machine: dict[str, Ratio] = field(default_factory=dict)  # what no implementation had a part in, before and after
     refused: list[str] = field(default_factory=list)  # timed before, and refused a time now
     faults: int = 0  # so many of them are not slow, but wrong, raised an error or are not offered
+    missing: list[str] = field(default_factory=list)  # timed before, and now neither timed nor refused, or otherwise
     others: list[str] = field(default_factory=list)  # remarks on what was not compared
 
     def of(self, word: str) -> list[Change]:
@@ -53,24 +71,35 @@ class Comparison:
         found = [each for each in self.changes if each.word == word]
         return sorted(found, key=lambda each: -max(each.ratio.value, 1 / each.ratio.value))
 
+    def groups_of(self, word: str) -> list[Group]:
+        """Return the groups that became slower, or faster."""
+        return [each for each in self.groups if each.word == word]
+
     @property
     def regressed(self) -> bool:
         """Whether something became slower, or is wrong, refused or too slow to be timed now, as far as can be said."""
-        return bool(self.faults or (self.conclusive and (self.of("slower") or self.refused)))
+        slower = self.of("slower") or self.groups_of("slower") or self.refused
+        return bool(self.faults or (self.conclusive and slower))
 
     @property
     def drift(self) -> float:
         """How much longer the machine itself took: the median of products and copies, the CPU's or the GPU's."""
-        shifts: dict[str, list[float]] = {}
-        for name, each in self.machine.items():
-            shifts.setdefault(name.partition(" ")[2], []).append(each.shift)
-        medians = [statistics.median(each) for each in shifts.values()]
-        return max(medians, key=lambda each: abs(math.log(each)), default=1.0)
+        return _drift(self.machine)
 
     @property
     def conclusive(self) -> bool:
         """Whether the machine stayed what it was, so that other times are due to other code."""
         return 1 / DRIFT <= self.drift <= DRIFT
+
+    @property
+    def blind(self) -> list[str]:
+        """Name the implementations in which noise would hide that all of their timings take 15 % longer."""
+        return [each.who for each in self.groups if not each.operation and each.ratio.value / each.ratio.low >= SEEN]
+
+    @property
+    def status(self) -> int:
+        """The exit status: 1 where something became slower or wrong, 2 where not all can be said, 0 otherwise."""
+        return 1 if self.regressed else 2 if self.missing or not self.conclusive else 0
 
 
 def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
@@ -80,29 +109,67 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     if not common:
         raise BenchmarkError(f"{after.path}: has no entry in common with {before.path}: nothing can be compared")
     machine = _machine(before, after)
-    pairs = [*again(before)["shift"], *again(after)["shift"], *(each.shift for each in machine.values())]
+    twice = [[*again(each)["shift"]] for each in (before, after)]
+    pairs = [*twice[0], *twice[1], *(each.shift for each in machine.values())]
     floor = stats.noise_floor(pairs, comparisons=len(common))
     if floor is None:
         raise BenchmarkError(
             f"{before.path}, {after.path}: no A/A run in either (entries of kind again), so that noise cannot be told "
             "from change: save the benchmarks again, whole"
         )
-    changes = []
-    for key in common:
-        ratio = stats.ratio_of_medians(new[key].cpu_seconds, old[key].cpu_seconds)
-        word = "level" if not stats.differs(ratio, floor) else "slower" if ratio.value > 1 else "faster"
-        changes.append(Change(*key, old[key].seconds, new[key].seconds, ratio, word))
-    refused, doubtful = _refused(old, after)
+    ratios = {key: stats.ratio_of_medians(new[key].cpu_seconds, old[key].cpu_seconds) for key in common}
+    far = stats.far_floor(pairs, _scatter(ratios), RATE, len(common))
+    changes = [
+        Change(*key, old[key].seconds, new[key].seconds, ratio, _word(ratio, floor, far))
+        for key, ratio in ratios.items()
+    ]
+    noise = max(stats.spread(np.log(each)) for each in twice)  # a run that was disturbed is not averaged away
+    groups = _groups(ratios, noise, _drift(machine))
+    refused, doubtful, told = _refused(old, after)
     faults = sum(": too slow" not in each for each in refused)
+    missing = _missing([key for key in old if key not in new and key not in told], new, after)
     said = doubtful + _others(before, after, old, new)
     if not machine:
         said.append("no product or copy is in both files: whether the machine itself changed is not known")
-    return Comparison(changes, floor, machine, refused, faults, said)
+    return Comparison(changes, groups, floor, far, machine, refused, faults, missing, said)
 
 
 def _timed(found: Benchmarks) -> dict[tuple, object]:
     lines = found.timings[found.timings["kind"].isin(KINDS)].drop_duplicates(KEY)
     return {(line.kind, line.layer, line.operation, line.who): line for line in lines.itertuples()}
+
+
+def _word(ratio: Ratio, floor: Floor, far: Floor) -> str:
+    if not stats.differs(ratio, floor):
+        return "level"
+    word = "slower" if ratio.value > 1 else "faster"
+    return word if stats.differs(ratio, far) else DOUBTFUL[word]
+
+
+def _by(ratios: dict[tuple, Ratio], place: slice) -> dict[tuple, list[float]]:
+    found: dict[tuple, list[float]] = {}
+    for key, ratio in ratios.items():
+        found.setdefault((key[3], key[2])[place], []).append(ratio.shift)
+    return found
+
+
+def _scatter(ratios: dict[tuple, Ratio]) -> float:
+    """Estimate how far single timings lie from what their implementation has in common."""
+    logs = [np.log(shifts) for shifts in _by(ratios, slice(1)).values() if len(shifts) >= LEAST_GROUP]
+    return stats.spread(np.concatenate([each - np.median(each) for each in logs])) if logs else 0.0
+
+
+def _groups(ratios: dict[tuple, Ratio], noise: float, drift: float) -> list[Group]:
+    """Judge each implementation, and each of its operations where it has several."""
+    whole, parts = _by(ratios, slice(1)), _by(ratios, slice(2))
+    whose = {key: shifts for key, shifts in parts.items() if len(shifts) < len(whole[key[:1]])}
+    judged = {key: shifts for key, shifts in (whole | whose).items() if len(shifts) >= LEAST_GROUP}
+    found = []
+    for (who, *operation), shifts in judged.items():
+        ratio = stats.group_ratio(shifts, noise, drift, RATE, len(judged))
+        word = "level" if ratio.holds(1) else "slower" if ratio.value > 1 else "faster"
+        found.append(Group(who, "".join(operation), len(shifts), ratio, word))
+    return found
 
 
 def _machine(before: Benchmarks, after: Benchmarks) -> dict[str, Ratio]:
@@ -118,27 +185,49 @@ def _machine(before: Benchmarks, after: Benchmarks) -> dict[str, Ratio]:
     }
 
 
-def _refused(old: dict[tuple, object], after: Benchmarks) -> tuple[list[str], list[str]]:
+def _drift(machine: dict[str, Ratio]) -> float:
+    shifts: dict[str, list[float]] = {}
+    for name, each in machine.items():
+        shifts.setdefault(name.partition(" ")[2], []).append(each.shift)
+    medians = [statistics.median(each) for each in shifts.values()]
+    return max(medians, key=lambda each: abs(math.log(each)), default=1.0)
+
+
+def _refused(old: dict[tuple, object], after: Benchmarks) -> tuple[list[str], list[str], set[tuple]]:
     """Name what was timed and is refused a time now, and, apart, what an estimate took for too slow by a little."""
-    timed = {(kind, layer, operation, line.implementation): line for (kind, layer, operation, _), line in old.items()}
-    lost, doubtful = [], []
+    timed = {(kind, layer, operation, line.implementation): (key, line)
+             for key, line in old.items() for kind, layer, operation, _ in (key,)}  # fmt: skip
+    lost, doubtful, told = [], [], set()
     for line in after.not_timed.itertuples():
-        before = timed.get((line.kind, line.layer, line.operation, line.implementation))
+        key, before = timed.get((line.kind, line.layer, line.operation, line.implementation), (None, None))
         if before is None:
             continue
         estimated = re.search(r"too slow, estimated ([\d.]+) s", line.reason)
         near = estimated is not None and float(estimated[1]) < ROUGHLY * before.seconds
         said = f"{line.implementation}  {line.layer} {line.operation}: {line.reason}, was {time(before.seconds)}"
         (doubtful if near else lost).append(said)
-    return lost, doubtful
+        told.add(key)
+    return lost, doubtful, told
+
+
+def _missing(gone: list[tuple], new: dict[tuple, object], after: Benchmarks) -> list[str]:
+    """Name what the second file neither timed nor refused, implementation by implementation."""
+    still = {key[3] for key in new}
+    said = []
+    for who in dict.fromkeys(key[3] for key in gone):
+        its = [f"{layer} {operation}" for _, layer, operation, whose in gone if whose == who]
+        which = listed(its[:3]) if len(its) <= 3 else f"{', '.join(its[:3])}, ..."
+        said.append(
+            f"{who}: {plural(len(its), 'timing')} of the first file, neither timed nor refused in the second: {which}"
+            if who in still else f"{who}: gone from the second file, with all of its {plural(len(its), 'timing')}"
+        )  # fmt: skip
+    return said + [f"damaged in {each}" for each in after.damaged]
 
 
 def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new: dict[tuple, object]) -> list[str]:
     said = []
-    for word, here, there in (("first", old, new), ("second", new, old)):
-        alone = [key for key in here if key not in there]
-        if alone:
-            said.append(f"{len(alone)} only in the {word} file")
+    if alone := [key for key in new if key not in old]:
+        said.append(f"{len(alone)} only in the second file")
     if other := [key for key in new if key in old and new[key].case != old[key].case]:
         said.append(f"{len(other)} not compared, being other cases under the same name: {other[0][1]} {other[0][2]}")
     unknown = [kind for found in (before, after) for kind in found.timings["kind"]
@@ -150,62 +239,3 @@ def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new
         if was != now:
             said.append(f"{name} differs: {was or 'none'} before, {now or 'none'} after")
     return said
-
-
-def as_text(found: Comparison, every: bool = False) -> str:
-    """Say what changed, line by line, and how much is noise."""
-    lines = []
-    if not found.conclusive:
-        lines += [
-            f"no conclusion on times: the machine itself took {times(found.drift)} times as long, in the median of its "
-            f"matrix products and copies; beyond {times(DRIFT)}, up or down, slower code cannot be told from a slower "
-            "machine: save both files again, one soon after the other",
-            "",
-        ]
-    for word in (*CHANGED, "level") if every else CHANGED:
-        rows = [_row(each) for each in found.of(word)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        aligned = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-        lines += [f"{word:6}  {each}".rstrip() for each in aligned]
-    lines += [f"lost    {each}" for each in found.refused]
-    if lines and lines[-1]:
-        lines.append("")
-    counts = [f"{len(found.of(word))} {word}" for word in (*CHANGED, "level")]
-    lines.append(f"{len(found.changes)} timings compared: {', '.join(counts)}" + ("" if not found.refused else
-                 f"; {len(found.refused)} timed before and refused now"))  # fmt: skip
-    floor = found.floor
-    lines.append(
-        f"noise floor {floor.percent:.1f} %, from {floor.pairs} A/A pairs: in {100 * (1 - floor.rate):.0f} of 100 "
-        "comparisons of the same code with itself, nothing at all exceeds it in its medians and its fastest rounds"
-    )
-    if found.machine:
-        drift = ", ".join(f"{name} {times(ratio.value)}" for name, ratio in found.machine.items())
-        lines.append(f"the machine itself, time now over time before: {drift}")
-    return "\n".join([*lines, *found.others])
-
-
-def _row(each: Change) -> list[str]:
-    ratio = f"{times(each.ratio.value)} times" + (f" ({limits(each.ratio)})" if limits(each.ratio) else "")
-    return [each.who, f"{each.layer} {each.operation}", f"{time(each.before)} -> {time(each.after)}", ratio]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the comparison; returns 1 where something became slower or wrong, 2 where nothing can be said."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reports compare",
-        description="Compare two saved benchmark runs. Exit status: 1 if something is significantly slower in the "
-        "second one, or is refused a time that it had; 0 if nothing is; 2 if they cannot be compared, or if the "
-        f"machine itself is more than {DRIFT:g} times as slow or as fast, by its matrix products and copies: what is "
-        "wrong now ends with 1 even then.",
-    )
-    parser.add_argument("before", type=Path, metavar="A", help="a saved file, or a folder, for its newest")
-    parser.add_argument("after", type=Path, metavar="B", help="another, saved later")
-    parser.add_argument("--all", action="store_true", help="list what is level, too")
-    options = parser.parse_args(arguments)
-    try:
-        found = compare(load(options.before), load(options.after))
-    except BenchmarkError as error:
-        print(f"python -m reports compare: {error}", file=sys.stderr)
-        return 2
-    print(as_text(found, options.all))
-    return 1 if found.regressed else 0 if found.conclusive else 2
