@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import reprlib
 from collections.abc import Iterable
@@ -15,24 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from reports import stats
+from reports import entries
+from reports.entries import COLUMNS, REFUSED, expect, number_of
 from reports.sentences import plural
 
 SCHEMA = 1
 FOLDER = Path(".benchmarks")  # pytest-benchmark's own place
-CPU = "cpu"
 HOW = "make bench, or pytest bench/ --benchmark-save=NAME, writes one"
-
-# what an entry's extra_info holds: texts, numbers, and the raw seconds
-NEEDED = ("kind", "layer", "operation", "implementation", "cpu_seconds")
-KINDS = ("layer", "again", "sweep", "roofline", "experiment")  # how the group of an entry begins
-TEXTS = ("kind", "layer", "sweep", "operation", "implementation", "case", "device", "verdict", "peak_method")
-NUMBERS = (
-    "value", "threads", "macs", "flops", "bytes", "minor_faults", "major_faults", "peak_extra_bytes", "result_bytes",
-    "gemm_seconds", "columns_bytes", "checked", "ratio",
-)  # fmt: skip
-COLUMNS = (*TEXTS, *NUMBERS, "cpu_seconds", "who", "seconds", "rounds", "outliers")
-REFUSED = ("kind", "layer", "sweep", "value", "operation", "implementation", "case", "reason", "detail")
 
 
 class BenchmarkError(Exception):
@@ -70,13 +58,15 @@ class Benchmarks:
         if missing := [column for column in (*texts, *numbers) if column not in frame]:
             raise BenchmarkError(f"{self.path}: the experiment {name} lacks {', '.join(missing)}, and is not drawn")
         frame = frame.copy()
+        if empty := [column for column in (*texts, *numbers) if frame[column].isna().any()]:
+            raise BenchmarkError(f"{self.path}: the experiment {name} has no {', '.join(empty)}, and is not drawn")
         for column in texts:
             frame[column] = [" ".join(str(each).split()) for each in frame[column]]
         if "implementation" in texts:
             frame["who"] = [self.whose(each) for each in frame["implementation"]]
         for column in numbers:
             try:
-                frame[column] = [_number(each, column, f"the experiment {name}") for each in frame[column]]
+                frame[column] = [number_of(each, column, f"the experiment {name}") for each in frame[column]]
             except (TypeError, ValueError, OverflowError) as error:
                 raise BenchmarkError(f"{self.path}: {error}, and is not drawn") from error
         return frame
@@ -154,23 +144,20 @@ def load(file: str | os.PathLike[str]) -> Benchmarks:
         found = reprlib.repr(additions.get("schema"))
         raise BenchmarkError(f"{path}: schema {found}, and this version reads {SCHEMA}: use the version that wrote it")
     try:
-        entries = [_entry(number, each) for number, each in enumerate(content["benchmarks"]) if _is_read(each)]
-        lost = [f"{each.get('name', '')!r:.90}" for each in content["benchmarks"] if _is_lost(each)]
-        _name(entries)
-        refused = [_refused(each) for each in _expect(additions.get("not_timed", []), list, "not_timed")]
-        tables = _expect(additions.get("experiments", {}), dict, "experiments")
-        frames = {name: _table(name, rows) for name, rows in tables.items()}
+        read, lost = entries.entries(content["benchmarks"])
+        refused = [entries.refused(each) for each in expect(additions.get("not_timed", []), list, "not_timed")]
+        tables = expect(additions.get("experiments", {}), dict, "experiments")
+        frames = {}
+        for name, rows in tables.items():
+            frames[name], said = entries.rows(name, rows)
+            lost += said
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BenchmarkError(f"{path}: {error}: save the benchmarks again, or name another file") from error
-    damaged = ()
-    if lost:
-        which = ", ".join(lost[:3]) + ", ..." * (len(lost) > 3)
-        what = f"{plural(len(lost), 'entry', 'entries')} of {len(lost) + len(entries)} without what was measured"
-        damaged = (f"{path}: {what}, and not drawn: {which}",)
-    if not entries and not refused and not frames:
-        raise BenchmarkError(f"{path}: holds no measurement: {HOW}")
+    if not read and not refused and not any(map(len, frames.values())):
+        raise BenchmarkError(f"{path}: {lost[0] if lost else 'holds no measurement'}: {HOW}")
+    damaged = tuple(f"{path}: {each}" for each in lost)
     return Benchmarks(
-        path, pd.DataFrame(entries, columns=COLUMNS), pd.DataFrame(refused, columns=REFUSED), frames,
+        path, pd.DataFrame(read, columns=COLUMNS), pd.DataFrame(refused, columns=REFUSED), frames,
         _facts(content.get("machine_info")), _facts(content.get("commit_info")), str(content.get("datetime") or ""),
         damaged,
     )  # fmt: skip
@@ -208,87 +195,6 @@ def _clean(value: Any) -> Any:
         return [_clean(each) for each in value]
     if isinstance(value, dict):
         return {_clean(key): _clean(each) for key, each in value.items()}
-    return value
-
-
-def _is_read(entry: Any) -> bool:
-    """Whether an entry is a measurement of Poolproof's: a file may hold other benchmarks as well."""
-    info = entry.get("extra_info") if isinstance(entry, dict) else None
-    return isinstance(info, dict) and "kind" in info
-
-
-def _is_lost(entry: Any) -> bool:
-    """Whether an entry was written by Poolproof, and what was measured is gone from it."""
-    if not isinstance(entry, dict) or _is_read(entry):
-        return False
-    info, group = entry.get("extra_info"), str(entry.get("group") or "").split()
-    named = isinstance(info, dict) and any(name in info for name in NEEDED)
-    return named or str(entry.get("fullname")).startswith("bench/") or (len(group) > 1 and group[0] in KINDS)
-
-
-def _entry(number: int, entry: dict[str, Any]) -> dict[str, Any]:
-    where, info = f"benchmark {number + 1}", entry["extra_info"]
-    if missing := [name for name in NEEDED if name not in info]:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    line: dict[str, Any] = {name: _text(info.get(name), name, where) for name in TEXTS}
-    line |= {name: _number(info.get(name), name, where) for name in NUMBERS}
-    line["device"] = line["device"] or CPU
-    line["cpu_seconds"] = seconds = _seconds(info["cpu_seconds"], where)
-    median = float(pd.Series(seconds).median())
-    if not median > 0:
-        raise ValueError(f"{where} has a median of 0 seconds: its clock is too coarse")
-    return line | {"seconds": median, "rounds": len(seconds), "outliers": stats.outliers(seconds)}
-
-
-def _name(entries: list[dict[str, Any]]) -> None:
-    """Say who was timed: the implementation, where it is no CPU its device, and its threads where they differ."""
-    several = len({line["threads"] for line in entries if line["threads"] > 0}) > 1
-    for line in entries:
-        device = line["device"].partition(" ")[2] or line["device"]
-        said = [device] * (line["device"] != CPU)
-        said += [f"{line['threads']:g} threads"] * (several and line["threads"] > 0)
-        line["who"] = " on ".join(filter(None, [line["implementation"], ", ".join(said)]))
-
-
-def _refused(line: Any) -> dict[str, Any]:
-    where = "an entry of not_timed"
-    _expect(line, dict, where)
-    found: dict[str, Any] = {name: _text(line.get(name), name, where) for name in REFUSED if name != "value"}
-    return found | {"value": _number(line.get("value"), "value", where)}
-
-
-def _table(name: str, rows: Any) -> pd.DataFrame:
-    _expect(rows, list, f"the experiment {name}")
-    return pd.DataFrame([_expect(row, dict, f"a row of the experiment {name}") for row in rows])
-
-
-def _text(value: Any, name: str, where: str) -> str:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{where}: {name} must be text, got {reprlib.repr(value)}")
-    return value if name == "detail" and value else " ".join((value or "").split())
-
-
-def _number(value: Any, name: str, where: str) -> float:
-    if value is None or value == "":
-        return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
-    return float(value)
-
-
-def _seconds(value: Any, where: str) -> list[float]:
-    if not isinstance(value, list) or not value:
-        raise TypeError(f"{where}: cpu_seconds must be a list of numbers, got {reprlib.repr(value)}")
-    seconds = [_number(each, "cpu_seconds", where) for each in value]
-    if not all(each >= 0 for each in seconds):  # NaN, which stands for null, is not
-        raise ValueError(f"{where}: cpu_seconds must be numbers of at least 0, got {reprlib.repr(value)}")
-    return seconds
-
-
-def _expect(value: Any, kind: type, what: str) -> Any:
-    if not isinstance(value, kind):
-        wanted = "JSON object" if kind is dict else "list"
-        raise TypeError(f"{what} must be a {wanted}, got {reprlib.repr(value)}")
     return value
 
 

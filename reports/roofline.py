@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from oracles.case import FORWARD
-from reports.benchmarks import CPU, Benchmarks
+from reports.benchmarks import Benchmarks
+from reports.entries import CPU
 from reports.section import Table, listed, size, three
 from reports.sentences import plural
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from oracles.case import OPERATIONS
 from reports import stats
-from reports.benchmarks import CPU, Benchmarks
+from reports.benchmarks import Benchmarks
+from reports.entries import CPU
 from reports.section import Table, bracketed, limits, listed, three, time, times
 from reports.sentences import plural
 from reports.stats import Floor, Interval, Ratio

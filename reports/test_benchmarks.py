@@ -3,11 +3,13 @@
 import copy
 import json
 import os
+import re
 from statistics import median
 
 import pytest
 
-from reports import benchmarks, made_up
+from reports import entries as read
+from reports import made_up
 from reports.benchmarks import BenchmarkError, load, newest
 
 
@@ -28,7 +30,7 @@ def entries(document, **wanted):
 
 def test_every_entry_becomes_a_line(found, document):
     assert len(found.timings) == len(document["benchmarks"])
-    assert list(found.timings.columns) == list(benchmarks.COLUMNS)
+    assert list(found.timings.columns) == list(read.COLUMNS)
     for line, each in zip(found.timings.itertuples(), document["benchmarks"], strict=True):
         info = each["extra_info"]
         assert (line.kind, line.layer, line.implementation) == (info["kind"], info["layer"], info["implementation"])
@@ -42,10 +44,10 @@ def test_every_entry_becomes_a_line(found, document):
 
 def test_what_an_entry_does_not_say_is_not_known(tmp_path, document):
     content = copy.deepcopy(document)
-    for name in (*benchmarks.NUMBERS, "sweep", "case", "device", "verdict"):
+    for name in (*read.NUMBERS, "sweep", "case", "device", "verdict"):
         content["benchmarks"][0]["extra_info"].pop(name, None)
     first = load(made_up.saved(tmp_path, content)).timings.iloc[0]
-    assert first[list(benchmarks.NUMBERS)].isna().all()
+    assert first[list(read.NUMBERS)].isna().all()
     assert (first["device"], first["case"], first["who"]) == ("cpu", "", first["implementation"])
 
 
@@ -113,17 +115,6 @@ def additions(**changes):
         (additions(schema=9), "schema 9, and this version reads 1: use the version that wrote it"),
         (additions(schema="1" * 99), "schema '1111"),
         (without("cpu_seconds", "kind", "layer"), None),
-        (without("cpu_seconds"), "benchmark 3 lacks cpu_seconds: save the benchmarks again"),
-        (changed(cpu_seconds=[]), r"benchmark 3: cpu_seconds must be a list of numbers, got \[\]"),
-        (changed(cpu_seconds="fast"), "benchmark 3: cpu_seconds must be a list of numbers, got 'fast'"),
-        (changed(cpu_seconds=[1, "x"]), "benchmark 3: cpu_seconds must be a number, got 'x'"),
-        (changed(cpu_seconds=[1, None]), "benchmark 3: cpu_seconds must be numbers of at least 0"),
-        (changed(cpu_seconds=[1, -1]), "benchmark 3: cpu_seconds must be numbers of at least 0"),
-        (changed(cpu_seconds=[1, float("nan")]), "benchmark 3: cpu_seconds must be a number, got nan"),
-        (changed(cpu_seconds=[0, 0, 1]), "benchmark 3 has a median of 0 seconds"),
-        (changed(macs=10**400), "int too large to convert to float"),
-        (changed(macs=True), "benchmark 3: macs must be a number, got True"),
-        (changed(layer=["x"]), r"benchmark 3: layer must be text, got \['x'\]"),
         (additions(not_timed={}), r"not_timed must be a list, got \{\}"),
         (additions(not_timed=[3]), "an entry of not_timed must be a JSON object, got 3"),
         (additions(experiments=[]), r"experiments must be a JSON object, got \[\]"),
@@ -143,6 +134,87 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, document, spoil
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (without("cpu_seconds"), "without cpu_seconds, and not drawn"),
+        (changed(cpu_seconds=[]), r"damaged: cpu_seconds must be a list of numbers, got \[\]"),
+        (changed(cpu_seconds="fast"), "damaged: cpu_seconds must be a list of numbers, got 'fast'"),
+        (changed(cpu_seconds=[1, "x"]), "damaged: cpu_seconds must be a number, got 'x'"),
+        (changed(cpu_seconds=[1, None]), "damaged: cpu_seconds must be numbers of at least 0"),
+        (changed(cpu_seconds=[1, -1]), "damaged: cpu_seconds must be numbers of at least 0"),
+        (changed(cpu_seconds=[1, float("nan")]), r"damaged: cpu_seconds must be at most 1e\+18, got none"),
+        (changed(cpu_seconds=[0, 0, 1]), "damaged: a median of 0 seconds"),
+        (changed(macs=10**400), r"macs must be at most 1e\+18, got a greater one"),
+        (changed(macs=True), "damaged: macs must be a number, got True"),
+        (changed(layer=["x"]), r"damaged: layer must be text, got \['x'\]"),
+        (changed(cpu_seconds=[5e-324]), "damaged: a median of 4.9.*e-324 seconds"),
+        (changed(cpu_seconds=[1e308]), r"cpu_seconds must be at most 1e\+18, got a greater one"),
+        (changed(bytes=5e-324), r"bytes must be 0 or 1e-12 to 1e\+18, got 4\.9"),
+        (changed(macs=-5), "damaged: macs must be at least 0, got -5"),
+        (changed(ratio=-1), "damaged: ratio must be at least 0, got -1"),
+        (changed(gemm_seconds=0), "must be above 0"),
+        (changed(layer=""), "damaged: layer is empty"),
+    ],
+)  # fmt: skip
+def test_a_damaged_entry_is_named_and_the_others_are_read(tmp_path, document, spoil, said):
+    content = copy.deepcopy(document)
+    spoil(content)
+    total = len(document["benchmarks"])
+    found = load(made_up.saved(tmp_path, content))
+    assert len(found.timings) == total - 1
+    (line,) = found.damaged
+    assert re.search(said, line)
+    assert f"1 entry of {total} " in line
+    assert line.endswith(f", and not drawn: {content['benchmarks'][2]['name']!r}")
+
+
+def test_what_is_in_a_file_twice_is_read_once(tmp_path, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"] += copy.deepcopy(content["benchmarks"][:2])
+    content["benchmarks"][-1]["extra_info"]["cpu_seconds"] = [1e-3]
+    found = load(made_up.saved(tmp_path, content))
+    assert len(found.timings) == len(document["benchmarks"])
+    assert found.timings["seconds"][1] != 1e-3
+    assert "2 entries of" in found.damaged[0]
+    assert "twice in it, of which the first is drawn" in found.damaged[0]
+
+
+def test_a_kind_of_which_nothing_is_known_is_named(tmp_path, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"][4]["extra_info"]["kind"] = "zebra"
+    (line,) = load(made_up.saved(tmp_path, content)).damaged
+    assert f"1 entry of {len(document['benchmarks'])} of an unknown kind, 'zebra', and not drawn" in line
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "said"),
+    [
+        ("pool_or_stride", {"receptive_field": None}, "receptive_field is null"),
+        ("pool_or_stride", {"cpu_seconds": 1e308}, "cpu_seconds must be 0 or 1e-12 to 1e+18"),
+        ("stride", {"S": 0}, "S must be above 0, got 0"),
+        ("translation", {"predicted": -1}, "predicted must be at least 0, got -1"),
+        ("translation", {"shift": "two"}, "shift must be a number, got 'two'"),
+    ],
+)
+def test_a_damaged_row_is_named_and_the_others_are_read(tmp_path, document, table, change, said):
+    content = copy.deepcopy(document)
+    rows = content["poolproof"]["experiments"][table]
+    rows[3] |= change
+    found = load(made_up.saved(tmp_path, content))
+    assert len(found.experiments[table]) == len(rows) - 1
+    (line,) = found.damaged
+    assert f": 1 of {len(rows)} rows of the experiment {table} cannot be read, and is not drawn (row 4, {said}" in line
+
+
+def test_a_column_that_is_null_throughout_is_no_number(tmp_path, document):
+    content = copy.deepcopy(document)
+    for row in content["poolproof"]["experiments"]["stride"]:
+        row["macs"] = None
+    with pytest.raises(BenchmarkError, match="the experiment stride has no macs, and is not drawn"):
+        load(made_up.saved(tmp_path, content)).table("stride", (), ("macs",))
 
 
 @pytest.mark.parametrize(
