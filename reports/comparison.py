@@ -59,6 +59,7 @@ class Comparison:
     changes: list[Change]
     groups: list[Group]
     floor: Floor  # beyond it, a single timing is worth a second look
+    noise: Floor  # how far one timing of identical code lies from another
     far: Floor  # beyond it, a single timing has changed
     machine: dict[str, Ratio] = field(default_factory=dict)  # what no implementation had a part in, before and after
     refused: list[str] = field(default_factory=list)  # timed before, and refused a time now
@@ -118,6 +119,7 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
             "from change: save the benchmarks again, whole"
         )
     ratios = {key: stats.ratio_of_medians(new[key].cpu_seconds, old[key].cpu_seconds) for key in common}
+    one = stats.noise_floor(pairs)
     far = stats.far_floor(pairs, _scatter(ratios), RATE, len(common))
     changes = [
         Change(*key, old[key].seconds, new[key].seconds, ratio, _word(ratio, floor, far))
@@ -131,7 +133,7 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     said = doubtful + _others(before, after, old, new)
     if not machine:
         said.append("no product or copy is in both files: whether the machine itself changed is not known")
-    return Comparison(changes, groups, floor, far, machine, refused, faults, missing, said)
+    return Comparison(changes, groups, floor, one, far, machine, refused, faults, missing, said)
 
 
 def _timed(found: Benchmarks) -> dict[tuple, object]:

@@ -11,7 +11,7 @@ from reports.benchmarks import BenchmarkError, load
 from reports.comparison import CHANGED, DOUBTFUL, DRIFT, SEEN, Change, Comparison, Group, compare
 from reports.section import limits, listed, time, times
 from reports.sentences import plural
-from reports.stats import BEYOND, SHARED, TAILS
+from reports.stats import BEYOND, SHARED, TAILS, Floor, widened
 
 
 def as_text(found: Comparison, every: bool = False) -> str:
@@ -26,7 +26,7 @@ def as_text(found: Comparison, every: bool = False) -> str:
         ]
     words = [*CHANGED, *DOUBTFUL.values(), *["level"] * every]
     groups = [(each.word, _of_group(each)) for word in words for each in found.groups_of(word)]
-    singles = [(each.word, _of_single(each)) for word in words for each in found.of(word)]
+    singles = [(each.word, _of_single(each, found.noise)) for word in words for each in found.of(word)]
     lines += [*_aligned(groups), *_aligned(singles)]
     lines += [f"lost     {each}" for each in found.refused]
     lines += [f"missing  {each}" for each in found.missing]
@@ -52,8 +52,9 @@ def _of_group(each: Group) -> list[str]:
     return [each.who, which, f"{times(each.ratio.value)} times ({limits(each.ratio)}) in the geometric mean"]
 
 
-def _of_single(each: Change) -> list[str]:
-    ratio = f"{times(each.ratio.value)} times" + (f" ({limits(each.ratio)})" if limits(each.ratio) else "")
+def _of_single(each: Change, noise: Floor) -> list[str]:
+    between = limits(widened(each.ratio, noise))
+    ratio = f"{times(each.ratio.value)} times" + (f" ({between})" if between else "")
     return [each.who, f"{each.layer} {each.operation}", f"{time(each.before)} -> {time(each.after)}", ratio]
 
 
@@ -74,6 +75,8 @@ def _noise(found: Comparison) -> list[str]:
         "a group is slower or faster where its interval, printed, does not hold 1: that of its mean, of what A/A runs "
         f"have in common, at least {100 * SHARED:g} % as a standard deviation, and of what the machine itself "
         "took longer or shorter",
+        f"the interval of a single timing is that of its rounds, widened by {found.noise.percent:.1f} %: what "
+        "identical code differs by in 95 % of repeats, by the A/A runs",
         f"a single timing is slower or faster beyond {times(far.factor)} times, up or down, in its medians and its "
         f"fastest rounds: {BEYOND:g} times the greatest of {far.pairs} A/A shifts, as logarithms, or, if that is more, "
         f"what noise of such a median with the tails of Student's {TAILS} degrees of freedom exceeds in "

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from reports.stats import Interval
+from reports.stats import Floor, Interval
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ def limits(interval: Interval) -> str:
     if math.isnan(interval.low):
         return ""
     return f"{times(interval.low)} to {times(interval.high)}"
+
+
+def covered(floor: Floor | None) -> str:
+    """Say at the head of a column what its intervals cover."""
+    return "95 % interval, of rounds alone" if floor is None else "95 % interval, of repeats"
 
 
 def bracketed(interval: Interval) -> str:

@@ -130,7 +130,7 @@ def _memory(found: Benchmarks, numbers: Numbers) -> Section | None:
 
 
 def _steps(found: Benchmarks, numbers: Numbers, floor: Floor | None) -> Section | None:
-    held = steps.steps(found)
+    held = steps.steps(found, floor)
     if not len(held.lines):
         return None
     noise = [f"Identical code differs by up to {floor.percent:.1f} % in 95 % of repeats."] if floor else []

@@ -11,7 +11,7 @@ from oracles.case import OPERATIONS
 from reports import stats
 from reports.benchmarks import Benchmarks
 from reports.entries import CPU
-from reports.section import Table, bracketed, limits, listed, three, time, times
+from reports.section import Table, bracketed, covered, limits, listed, three, time, times
 from reports.sentences import plural
 from reports.stats import Floor, Interval, Ratio
 
@@ -149,7 +149,8 @@ def noise(floor: Floor | None) -> str:
     return (
         f"Level (≈) means within the interval, or within what identical code differs by in its medians and its fastest "
         f"rounds: {floor.percent:.1f} % up or down in 95 % of repeats, from {plural(floor.pairs, 'A/A pair')}. Where "
-        "the interval reaches farther than that, it is too noisy to tell (?)."
+        "the interval reaches farther than that, it is too noisy to tell (?). Here, the interval is that of rounds; in "
+        "the table it holds what identical code differs by as well."
     )
 
 
@@ -171,11 +172,11 @@ def table(found: Speed) -> Table:
     """Return the numbers, line by line."""
     head = (
         "layer", "operation", "implementation", "time", "GFLOP/s", f"times as fast as {found.baseline}",
-        "95 % interval", "rounds", "beyond fences", "page faults",
+        covered(found.floor), "rounds", "beyond fences", "page faults",
     )  # fmt: skip
     rows = []
     for line in found.lines.itertuples():
-        interval = Interval(line.ratio, line.low, line.high)
+        interval = stats.widened(Interval(line.ratio, line.low, line.high), found.floor)
         other = line.who != found.baseline
         faults = line.minor_faults if pd.isna(line.major_faults) else line.minor_faults + line.major_faults
         rows.append([

@@ -206,6 +206,15 @@ def differs(ratio: Ratio, floor: Floor | None) -> bool:
     return not ratio.holds(1) and (beyond or floor is None)
 
 
+def widened(interval: Interval, floor: Floor | None) -> Interval:
+    """Widen an interval of rounds to one of repeats: by what identical code differs by, added in squares."""
+    if floor is None or math.isnan(interval.low):
+        return interval
+    low, high = (math.hypot(math.log(each / interval.value), math.log(floor.factor))
+                 for each in (interval.low, interval.high))  # fmt: skip
+    return Interval(interval.value, interval.value * math.exp(-low), interval.value * math.exp(high))
+
+
 def fences(seconds: Sequence[float]) -> tuple[float, float]:
     """Tukey's fences of raw rounds: one and a half interquartile ranges beyond the quartiles."""
     first, third = np.quantile(np.asarray(seconds, float), (0.25, 0.75))

@@ -8,8 +8,8 @@ import pandas as pd
 
 from reports import stats
 from reports.benchmarks import Benchmarks
-from reports.section import Table, listed, three, time, times
-from reports.stats import Interval
+from reports.section import Table, covered, limits, listed, three, time, times
+from reports.stats import Floor, Interval
 
 VARIANTS = {
     "A": "a maximum",
@@ -29,6 +29,7 @@ class Steps:
     shapes: list[tuple[float, float]]  # (F, S)
     names: list[str]
     variants: list[str]
+    floor: Floor | None = None
 
     def ratio(self, variant: str, shape: tuple[float, float], name: str) -> Interval | None:
         """Return a variant's time in units of the maximum's, with its interval, or None where one has no time."""
@@ -41,7 +42,7 @@ class Steps:
         return its["rounds"].iloc[0] if len(its) else []
 
 
-def steps(found: Benchmarks) -> Steps:
+def steps(found: Benchmarks, floor: Floor | None = None) -> Steps:
     """Read the table pool_or_stride, with the raw seconds of its entries. Raises BenchmarkError for another's table."""
     lines = found.table(
         "pool_or_stride",
@@ -61,6 +62,7 @@ def steps(found: Benchmarks) -> Steps:
         sorted({*zip(lines["F"].tolist(), lines["S"].tolist(), strict=True)}),
         list(dict.fromkeys(lines["who"])),
         [name for name in order if name in {*lines["variant"]}],
+        floor,
     )
 
 
@@ -93,15 +95,15 @@ def caption(found: Steps) -> list[str]:
 
 def table(found: Steps) -> Table:
     """Return every variant, shape and implementation."""
-    head = ("variant", "steps", "implementation", "F", "S", "time", "times that of the maximum", "95 % interval",
+    head = ("variant", "steps", "implementation", "F", "S", "time", "times that of the maximum", covered(found.floor),
             "sees", "multiply-adds", "parameters")  # fmt: skip
     rows = []
     for line in found.lines.itertuples():
         ratio = found.ratio(line.variant, (line.F, line.S), line.who) or Interval(float("nan"))
-        limits = "" if ratio.low != ratio.low else f"{times(ratio.low)} to {times(ratio.high)}"
+        interval = limits(stats.widened(ratio, found.floor)) if line.variant != POOLED else ""  # 1 by definition
         rows.append([
             line.variant, line.steps, line.who, f"{line.F:g}", f"{line.S:g}", time(line.cpu_seconds),
-            times(ratio.value), limits, f"{line.receptive_field:g}", f"{three(line.macs / 1e6)} M",
+            times(ratio.value), interval, f"{line.receptive_field:g}", f"{three(line.macs / 1e6)} M",
             f"{line.parameters:,.0f}",
         ])  # fmt: skip
     return Table(head, rows, 3)

@@ -216,3 +216,19 @@ def test_errors():
 )
 def test_an_error_within_the_bound_is_never_written_as_the_bound(value, text):
     assert errors.ratio(value) == text
+
+
+def test_intervals_in_tables_are_of_repeats_where_they_can_be(found):
+    held = speed.speed(found, "im2col")
+    assert speed.table(held).head[6] == "95 % interval, of repeats"
+    assert speed.table(replace(held, floor=None)).head[6] == "95 % interval, of rounds alone"
+    both = zip(speed.table(held).rows, speed.table(replace(held, floor=None)).rows, strict=True)
+    widths = [[[float(each) for each in row[6].split(" to ")] for row in rows] for rows in both if rows[0][6]]
+    assert all(high - low >= high_ - low_ for (low, high), (low_, high_) in widths)
+    assert any(high - low > high_ - low_ for (low, high), (low_, high_) in widths)
+
+
+def test_the_maximum_has_no_interval_against_itself(found):
+    rows = steps.table(steps.steps(found, speed.speed(found, "im2col").floor)).rows
+    assert {row[7] for row in rows if row[0] == "A"} == {""}
+    assert all(row[7] for row in rows if row[0] != "A")

@@ -233,3 +233,17 @@ def test_fences_are_tukeys_from_the_raw_rounds():
     assert fences(seconds) == (3.25 - 1.5 * 4.5, 7.75 + 1.5 * 4.5)
     assert outliers(seconds) == 1
     assert outliers([1.0]) == 0
+
+
+def test_a_widened_interval_holds_the_truth_of_repeats_which_one_of_rounds_does_not():
+    rng = np.random.default_rng(31)
+
+    def run():
+        return np.exp(0.03 * rng.standard_normal()) * (1 + 0.01 * rng.exponential(size=20))
+
+    floor = stats.noise_floor(stats.shift(run(), run()) for _ in range(100))
+    ratios = [stats.ratio_of_medians(run(), run()) for _ in range(300)]
+    assert sum(each.holds(1) for each in ratios) < 150
+    assert sum(stats.widened(each, floor).holds(1) for each in ratios) >= 276
+    assert all(stats.widened(each, None) is each for each in ratios)
+    assert not stats.widened(stats.Interval(2.0), floor).low > 0  # unknown limits stay unknown
