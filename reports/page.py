@@ -173,8 +173,12 @@ def _errors(rows: list[Row], numbers: dict[str, int]) -> Section | None:
 
 
 def _timed(found: Benchmarks) -> str:
-    names = {*found.timings["implementation"]}
-    return f"{plural(len(found.timings), 'timing')} of {plural(len(names), 'implementation')}"
+    """Count the timings by what they are of; what was measured again and the roofline are no further ones."""
+    of = {name: found.of(kind) for name, kind in (("layer", "layer"), ("sweep", "sweep"), ("step", "experiment"))}
+    names = {name for its in of.values() for name in its["implementation"]}
+    parts = ", ".join(plural(len(its), name) for name, its in of.items() if len(its))
+    said = f"{plural(sum(map(len, of.values())), 'timing')} of {plural(len(names), 'implementation')}"
+    return said + f" ({parts})" * bool(parts)
 
 
 def _template() -> jinja2.Template:
