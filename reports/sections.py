@@ -106,12 +106,12 @@ def _roofline(found: Benchmarks, numbers: Numbers) -> Section | None:
     if roof is None or not len(roof.points):
         return None
     return Section(
-        "roofline", "What this machine allows",
+        "roofline", "What NumPy allows here",
         "Each mark is a layer: filled a convolution, hollow a pool. The roof is what NumPy reaches here in a bare "
         "matrix product and in a bare copy of memory: the limit of all that rests on these two. Dots are copies that "
         "stay in the cache.",
         roofline.caption(roof), roofline_figures.roofline(roof, numbers), roofline.table(roof),
-        "Operations a second over operations for each byte, below the roof of this machine.",
+        "Operations a second over operations for each byte, below the roof of NumPy on this machine.",
     )  # fmt: skip
 
 
