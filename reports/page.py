@@ -174,9 +174,9 @@ def _errors(rows: list[Row], numbers: dict[str, int]) -> Section | None:
 
 def _timed(found: Benchmarks) -> str:
     """Count the timings by what they are of; what was measured again and the roofline are no further ones."""
-    of = {name: found.of(kind) for name, kind in (("layer", "layer"), ("sweep", "sweep"), ("step", "experiment"))}
+    of = {name: found.of(kind) for name, kind in (("layers", "layer"), ("sweeps", "sweep"), ("steps", "experiment"))}
     names = {name for its in of.values() for name in its["implementation"]}
-    parts = ", ".join(plural(len(its), name) for name, its in of.items() if len(its))
+    parts = ", ".join(f"{len(its):,} of {name}" for name, its in of.items() if len(its))
     said = f"{plural(sum(map(len, of.values())), 'timing')} of {plural(len(names), 'implementation')}"
     return said + f" ({parts})" * bool(parts)
 

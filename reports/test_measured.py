@@ -190,18 +190,22 @@ def test_without_benchmarks_the_page_says_how_to_get_some(folder):
     assert "No benchmarks here: make bench, or pytest bench/ --benchmark-save=NAME, writes one." in said(html)
 
 
-def test_without_results_the_benchmarks_are_drawn(folder, capsys, document):
+def test_without_results_the_benchmarks_are_drawn(folder, capsys):
     for each in Path("results").iterdir():
         each.unlink()
     status, html = run()
     assert (status, capsys.readouterr().err) == (0, "")
     assert "timed, and no verdicts here" in said(html)
-    entries = [each["extra_info"]["kind"] for each in document["benchmarks"]]
-    layers, sweeps, steps = (entries.count(kind) for kind in ("layer", "sweep", "experiment"))
-    counted = (
-        f"{layers + sweeps + steps} timings of 4 implementations ({layers} layers, {sweeps} sweeps, {steps} steps)"
-    )
-    assert counted in said(html)
+    assert "57 timings of 4 implementations (57 of layers)" in said(html)
+
+
+def test_the_headline_counts_neither_the_roofline_nor_what_was_measured_again(found, document):
+    kinds = [each["extra_info"]["kind"] for each in document["benchmarks"]]
+    layers, sweeps, steps = (kinds.count(kind) for kind in ("layer", "sweep", "experiment"))
+    assert layers + sweeps + steps < len(kinds)
+    counted = f"{layers + sweeps + steps} timings of 4 implementations"
+    parts = f"({layers} of layers, {sweeps} of sweeps, {steps} of steps)"
+    assert f"{counted} {parts}" in said(page.render(None, [], found))
 
 
 def test_without_anything_there_is_no_page(folder, capsys):
