@@ -16,6 +16,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from impls.isolation.memory import Copies, Given, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
+ENDING = 0.02  # seconds that a thread which has ended may still be counted
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: sent when the thread that started this process ends, too
 
 
@@ -47,6 +49,7 @@ def main() -> None:
     except ValueError as error:
         wire.send(tell, {"refused": str(error)})
         return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nothing tells how a process ended
     fork = settings["fork"] and may_fork()
     wire.send(tell, {**worker.told(), "fork": fork})
     while True:
@@ -65,9 +68,24 @@ def main() -> None:
 
 
 def may_fork() -> bool:
-    """Whether what was imported stands it: neither threads of Python's nor a GPU in use."""
+    """Whether what was imported stands it: neither threads nor a GPU in use.
+
+    A library whose threads stand it, as OpenBLAS, ends them at a fork and starts others when it next needs them: the
+    threads that there are after a fork count.
+    """
     torch = sys.modules.get("torch")
-    return threading.active_count() == 1 and not (torch is not None and torch.cuda.is_initialized())
+    if threading.active_count() > 1 or (torch is not None and torch.cuda.is_initialized()):
+        return False
+    trial = os.fork()
+    if trial == 0:
+        os._exit(0)
+    os.waitpid(trial, 0)
+    end = time.monotonic() + ENDING
+    while len(os.listdir("/proc/self/task")) > 1:
+        if time.monotonic() > end:
+            return False
+        time.sleep(ENDING / 20)
+    return True
 
 
 class Worker:
