@@ -9,6 +9,7 @@ written.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
 from typing import Any
@@ -24,14 +25,23 @@ SPARE, SPARE_SIZE = 8, 1 << 24  # slots of one size that are kept for later resu
 PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
 _SHARED, _PRIVATE, _FIXED, _ANONYMOUS, _NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
 
+ALLOW_SEALING, ADD_SEALS, SEAL_SHRINK = 2, 1033, 2  # MFD_, F_ and F_, which Python 3.9 has no names for
+
 Descriptor = list[Any]  # [slot, offset, dtype, shape]
+
+
+def memory_file(name: str) -> int:
+    """Open a file of memory that can grow and not shrink: where it is mapped, an access beyond its end is a SIGBUS."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | ALLOW_SEALING)
+    fcntl.fcntl(fd, ADD_SEALS, SEAL_SHRINK)
+    return fd
 
 
 class Arena:
     """The parent's side: slots for what is passed, one array in each, in one file of memory."""
 
     def __init__(self) -> None:
-        self.fd = os.memfd_create("poolproof-arrays")
+        self.fd = memory_file("poolproof-arrays")
         self.count, self.capacity = 4, 16 * PAGE
         self._map()
 
@@ -88,7 +98,7 @@ class Results:
     """A file of memory that the child writes results into and the parent copies them from; the child makes it grow."""
 
     def __init__(self, fd: int = -1) -> None:
-        self.fd = os.memfd_create("poolproof-results") if fd < 0 else fd
+        self.fd = memory_file("poolproof-results") if fd < 0 else fd
         self.size = os.fstat(self.fd).st_size or 16 * PAGE
         self.used = 0
         self._map()

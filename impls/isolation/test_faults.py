@@ -243,6 +243,24 @@ def test_what_can_be_loaded_only_once_is_told(tmp_path):
     subject.begin()
 
 
+def test_memory_that_is_shared_cannot_be_cut_off(tmp_path):
+    (tmp_path / "cuts.py").write_text(
+        "import contextlib, os\n"
+        "def out_size(n):\n"
+        "    for number in range(3, 30):\n"
+        "        with contextlib.suppress(OSError):\n"
+        "            os.ftruncate(number, 0)\n"
+        "    return n\n"
+        "def conv2d(x):\n    return x\n"
+    )
+    subject = IsolatedSubject("cuts.py", tmp_path)
+    assert subject.call("out_size", 3) == 3
+    for shared in (subject.process.arena, subject.process.results):
+        assert os.fstat(shared.fd).st_size == len(shared.bytes)
+    large = np.ones((300, 300))
+    assert (subject.call("conv2d", large) == large).all()
+
+
 def test_its_memory_is_given_back(having):
     subject = having("sound")
     numbers = subject.process.arena.fd, subject.process.results.fd, subject.process.out
