@@ -6,14 +6,12 @@ it, and when one dies the template tells of what and forks the next.
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import json
 import os
 import resource
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
@@ -22,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from impls import layouts, outputs, places, registry
-from impls.isolation import wire
+from impls.isolation import framing, wire
+from impls.isolation.guardian import die_with_parent
 from impls.isolation.memory import Copies, Given, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
 ENDING = 0.02  # seconds that a thread which has ended may still be counted
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: sent when the thread that started this process ends, too
 
 
 def main() -> None:
@@ -38,33 +36,31 @@ def main() -> None:
     """
     status, arrays, results = (int(number) for number in sys.argv[1:4])
     settings = json.loads(sys.argv[4])
-    libc = ctypes.CDLL(None)
-    libc.prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=False)
     tell = socket.socket(fileno=status)
     try:
         worker = Worker(settings, arrays, results)
     except ValueError as error:
-        wire.send(tell, {"refused": str(error)})
+        framing.send(tell, {"refused": str(error)})
         return
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nothing tells how a process ended
     fork = settings["fork"] and may_fork()
-    wire.send(tell, {**worker.told(), "fork": fork})
+    framing.send(tell, {**worker.told(), "fork": fork, "held": own("VmRSS")})
     while True:
         _, descriptors, _, _ = socket.recv_fds(tell, 1, 1)
         if not descriptors:
             return
         channel = socket.socket(fileno=descriptors[0])
-        pid = os.fork() if fork else 0
+        template, pid = os.getpid(), os.fork() if fork else 0
         if pid == 0:
-            libc.prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+            if fork:
+                die_with_parent(signal.SIGKILL, template)
             worker.serve(channel, settings["memory"])
             os._exit(0)
         channel.close()
         _, ended, used = os.wait4(pid, 0)
-        tell.sendall(struct.pack("<iq", ended, (used.ru_maxrss << 10) - own("VmRSS")))
+        framing.send(tell, {"ended": ended, "peak": used.ru_maxrss << 10})
 
 
 def may_fork() -> bool:
@@ -113,9 +109,9 @@ class Worker:
         """Answer until the parent closes the channel; a process that the implementation has forked does not."""
         most = own("VmData") + memory + (os.cpu_count() or 1) * STACKS if memory else 0
         results, pid = Results(self.results), os.getpid()
-        wire.send(channel, {"pid": pid})
+        framing.send(channel, {"pid": pid})
         while True:
-            message = wire.receive(channel)
+            message = framing.receive(channel)
             if message is None:
                 return
             results.used = 0
@@ -124,7 +120,7 @@ class Worker:
             answer = self.answer(message, results)
             if os.getpid() != pid:
                 return
-            wire.send(channel, answer)
+            framing.send(channel, answer)
 
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
         """Make one call and tell what came of it."""

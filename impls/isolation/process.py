@@ -9,7 +9,6 @@ import re
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -18,17 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impls.isolation import wire
+from impls.isolation import framing
 from impls.isolation.failures import Exited, Failure, Hung, OutOfMemory, crashed
 from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
-STARTING = 120.0  # seconds for an import
+STARTING, LONGER = 60.0, 3  # seconds for an import, or so many times the limit of a call
 LARGE = 1 << 23  # bytes of arrays for which a call may take as long again
 LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
 SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
+ALL_ENDING = 10.0  # seconds in which all that it has begun ends
 KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
@@ -65,11 +65,13 @@ class Process:
         self, spec: str, directory: Path, limits: Limits, *, fork: bool = True, python: str = sys.executable
     ) -> None:
         self.settings: dict[str, Any] = {"spec": spec, "directory": str(directory), "fork": fork}
+        self.settings["suite"] = os.getpid()
         self.settings["memory"] = limits.memory
         self.limits, self.python = limits, python
         self.arena, self.results = Arena(), Results()
         weakref.finalize(self, _close, self.arena.fd, self.results.fd)
         self.limit, self.slowest = limits.seconds, 0.0
+        self.starting = max(STARTING, LONGER * limits.seconds)
         self.printed = b""
         self._start()
 
@@ -83,7 +85,7 @@ class Process:
         began = time.perf_counter()
         try:
             with contextlib.suppress(ConnectionError):  # it is told in the answer
-                wire.send(self.talk, message)
+                framing.send(self.talk, message)
             answer = self._answer(self.talk, self.limit * (1 + message["bytes"] / LARGE))
         except Failure as failure:
             if isinstance(failure, Hung):
@@ -121,7 +123,7 @@ class Process:
         # a file of the user's folder must not stand in for one of the standard library
         code = f"import sys; sys.path[:] = [{str(ROOT)!r}, *filter(None, sys.path)]; "
         self.running: subprocess.Popen[bytes] = subprocess.Popen(
-            [self.python, "-u", "-c", f"{code}from impls.isolation.child import main; main()",
+            [self.python, "-u", "-c", f"{code}from impls.isolation.guardian import main; main()",
              *map(str, passed), json.dumps(self.settings)],
             pass_fds=passed, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
             env=environment(), cwd=self.settings["directory"],
@@ -136,10 +138,12 @@ class Process:
         self.end = weakref.finalize(self, _end, self.running, self.open, self.out)
         try:
             self.poll.register(self.status, select.POLLIN)
-            told = self._answer(self.status, STARTING)
+            told = self._answer(self.status, self.starting)
             self.poll.unregister(self.status)
             if "refused" in told:
                 raise ValueError(told["refused"])
+            if "ended" in told:
+                raise self._failed(told["ended"], 0)
             self.told = told
             self._worker()
         except BaseException:
@@ -154,7 +158,7 @@ class Process:
         with theirs:
             socket.send_fds(self.status, [b"."], [theirs.fileno()])
         self.ended, self.worker = False, 0
-        self.worker = int(self._answer(self.talk, STARTING)["pid"])
+        self.worker = int(self._answer(self.talk, self.starting)["pid"])
 
     def _abandon(self) -> None:
         """End the worker if it still runs."""
@@ -184,19 +188,13 @@ class Process:
             raise Exited(f"it could be loaded once, and not again: {error}") from None
 
     def _outcome(self) -> tuple[int | None, int]:
-        """Wait for the worker to end: its exit code, None where it does not end, and the memory that it took."""
-        if self.told["fork"]:
-            self.status.settimeout(ENDING)
-            with contextlib.suppress(OSError):
-                told = self.status.recv(12)
-                if len(told) == 12:
-                    self.ended = True
-                    status, grown = struct.unpack("<iq", told)
-                    return os.waitstatus_to_exitcode(status), grown
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self.running.wait(ENDING)
-            self.ended = True
-            return code, 0
+        """Wait for the worker to end: its wait status, None where it does not end, and the memory that it took."""
+        self.status.settimeout(ENDING)
+        with contextlib.suppress(OSError):
+            told = framing.receive(self.status)
+            if told is not None:
+                self.ended = True
+                return int(told["ended"]), told["peak"] - self.told["held"]
         return None, 0
 
     # what it says
@@ -208,7 +206,7 @@ class Process:
             left = deadline - time.monotonic()
             events = self.poll.poll(left * 1000) if left > 0 else ()
             if not events:
-                hint = "; --call-limit gives a call more" if channel is self.talk else ""
+                hint = f"; --call-limit gives {'a call' if self.worker else 'it'} more"
                 raise Hung(f"there was no answer in {seconds:.3g} s{hint}{self._stack()}")
             for ready, _ in events:
                 if ready == self.out:
@@ -216,27 +214,27 @@ class Process:
                 elif ready == number:
                     more = b""
                     with contextlib.suppress(ConnectionError):
-                        more = channel.recv(1 << 16)
+                        more = channel.recv(framing.missing(received))
                     if not more:
                         raise self._died(channel)
                     received += more
-            if wire.whole(received):
+            if not framing.missing(received):
                 try:
-                    return wire.read(received)
+                    return framing.read(received)
                 except ValueError:
                     raise Exited("it wrote into its channel to the suite") from None
 
     def _died(self, channel: socket.socket) -> Failure:
         """Make the failure of a process that has closed its channel, as it does when it ends."""
-        if channel is self.status:  # it has not told what it is
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.running.wait(ENDING)
-            code, grown = self.running.returncode, 0
-        else:
-            code, grown = self._outcome()
+        status, grown = (None, 0) if channel is self.status else self._outcome()
         self._listen()
-        if code is None:
+        if status is None:
             return Exited("it closed its channel to the suite")
+        return self._failed(status, grown)
+
+    def _failed(self, status: int, grown: int) -> Failure:
+        """Make the failure of a process that has ended so, when it had taken so much memory."""
+        code = os.waitstatus_to_exitcode(status)
         kind: type[Failure] = crashed(-code) if code < 0 else Exited
         how = f"died of {kind.__name__} ({kind.__doc__})" if code < 0 else f"ended itself, with status {code}"
         most = self.settings["memory"]
@@ -247,9 +245,8 @@ class Process:
     def _stack(self) -> str:
         """Ask a process that hangs where it is."""
         self._listen()
-        if not self.ended and self.worker:  # it may hang before there is a worker
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.worker, signal.SIGUSR1)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.worker or self.running.pid, signal.SIGUSR1)  # it may hang before there is a worker
         wait, end = SPEAKING, time.monotonic() + SPEAKING
         while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
             self._listen()
@@ -297,9 +294,12 @@ def _close(*numbers: int) -> None:
 
 def _end(running: subprocess.Popen[bytes], sockets: list[socket.socket], out: int) -> None:
     """End the process and all that it has begun."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    running.terminate()
+    try:
+        running.wait(ALL_ENDING)
+    except subprocess.TimeoutExpired:
+        running.kill()
+        running.wait()
     for each in sockets:
         each.close()
     os.close(out)

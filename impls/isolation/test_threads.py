@@ -89,7 +89,7 @@ def test_what_has_no_thread_after_a_fork_is_forked(tmp_path, monkeypatch, module
     for _ in range(2):
         parents.append(subject.call("out_size", 500))
         subject.process.fresh()
-    assert parents == [subject.process.running.pid] * 2
+    assert parents[0] == parents[1]
 
 
 def test_torch_that_has_computed_at_import_answers(tmp_path, monkeypatch):

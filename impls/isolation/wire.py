@@ -6,9 +6,6 @@ name: enough to say that it is not what was due. So do arrays of objects, as arr
 
 from __future__ import annotations
 
-import json
-import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -54,30 +51,3 @@ def decoded(value: Any, get: Callable[[Any], Any]) -> Any:
     if kind == "n":
         return np.empty(inside, object)
     return type(str(inside), (), {})()
-
-
-def send(channel: socket.socket, message: Any) -> None:
-    """Send one message: its length in 4 bytes, then JSON."""
-    text = json.dumps(message).encode()
-    channel.sendall(struct.pack("<I", len(text)) + text)
-
-
-def whole(received: bytes) -> bool:
-    """Whether all of a message has arrived."""
-    return len(received) >= 4 and len(received) >= 4 + struct.unpack("<I", received[:4])[0]
-
-
-def read(received: bytes) -> Any:
-    """Read a message that has arrived. Raises ValueError where it is none."""
-    return json.loads(received[4:].decode())
-
-
-def receive(channel: socket.socket) -> Any:
-    """Wait for one message; None where the other side has closed the channel."""
-    received = b""
-    while not whole(received):
-        more = channel.recv(1 << 16)
-        if not more:
-            return None
-        received += more
-    return read(received)

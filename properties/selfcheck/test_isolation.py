@@ -217,6 +217,42 @@ def test_no_process_outlives_pytest(tmp_path, request, kernel, how):
         process.kill()
 
 
+BEGINS = """
+import os, subprocess, sys, time
+from impls import loops
+here = os.path.dirname(__file__)
+sleeping = [sys.executable, "-c", "import time; time.sleep(600)", here]
+subprocess.Popen(sleeping)
+subprocess.Popen(sleeping, start_new_session=True)
+if os.fork() == 0:  # of which nobody is the parent
+    subprocess.Popen(sleeping, start_new_session=True)
+    os._exit(0)
+os.wait()
+def conv2d(x, *a, **k):
+    if os.fork() == 0:
+        os.setsid()
+        while True: time.sleep(0.01)
+    open("reached", "w").close()
+    time.sleep(0.2)
+    return loops.conv2d(x, *a, **k)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, None], ids=["kill -9", "Ctrl-C", "its end"])
+def test_nothing_that_an_implementation_has_begun_outlives_pytest(tmp_path, how):
+    (tmp_path / "begins.py").write_text(BEGINS)
+    process = started(tmp_path, EXACTLY, f"--impl={tmp_path / 'begins.py'}", *QUICK, *CONV, "--budget=2")
+    try:
+        assert until((tmp_path / "reached").exists)
+        assert len(processes(tmp_path)) >= 8  # pytest, the guardian, the template, the worker, and four of theirs
+        if how:
+            process.send_signal(how)
+        process.wait(60)
+        assert until(lambda: not processes(tmp_path), 5.0), processes(tmp_path)
+    finally:
+        process.kill()
+
+
 KEEPS = """
 import pytest
 from hypothesis import settings
