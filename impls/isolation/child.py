@@ -56,6 +56,7 @@ def main() -> None:
         if pid == 0:
             if fork:
                 die_with_parent(signal.SIGKILL, template)
+            tell.close()  # which is not for what is written to a wrong descriptor
             worker.serve(channel, settings["memory"])
             os._exit(0)
         channel.close()

@@ -26,6 +26,10 @@ class Exited(Failure):
     """The process ended itself, or closed its channel."""
 
 
+class Garbled(Failure):
+    """The process sent what is no answer."""
+
+
 class Hung(Failure):
     """There was no answer in time."""
 
@@ -47,7 +51,8 @@ class LeftUnwritten(Failure):
 @cache
 def crashed(number: int) -> type[Crashed]:
     """Give the class of a signal's crash, such as SIGSEGV's."""
-    name = signal.Signals(number).name
+    named = {each.value: each.name for each in signal.Signals}
+    name = named.get(number) or f"signal {number}"  # a real-time signal has no name
     return type(name, (Crashed,), {"__doc__": signal.strsignal(number)})
 
 

@@ -7,6 +7,8 @@ import socket
 import struct
 from typing import Any
 
+LONGEST = 1 << 28  # bytes that a message may have: what is no message claims more
+
 
 def send(channel: socket.socket, message: Any) -> None:
     """Send one message: its length in 4 bytes, then JSON."""
@@ -15,19 +17,28 @@ def send(channel: socket.socket, message: Any) -> None:
 
 
 def missing(received: bytes) -> int:
-    """Count the bytes to ask for next: a message's length, then what it lacks, or 0 where all of it has arrived."""
+    """Count the bytes to ask for next: a message's length, then what it lacks, or 0 where all of it has arrived.
+
+    Raises ValueError where it is none.
+    """
     if len(received) < 4:
         return 4 - len(received)
-    return 4 + int(struct.unpack("<I", received[:4])[0]) - len(received)
+    length = int(struct.unpack("<I", received[:4])[0])
+    if length > LONGEST:
+        raise ValueError(f"a message of {length} bytes: accepted are {LONGEST}")
+    return 4 + length - len(received)
 
 
 def read(received: bytes) -> Any:
-    """Read a message that has arrived. Raises ValueError where it is none."""
-    return json.loads(received[4:].decode())
+    """Read a message that has arrived, a dict. Raises ValueError where it is none."""
+    message = json.loads(received[4:].decode())
+    if not isinstance(message, dict):
+        raise ValueError(f"{message!r} is no message")
+    return message
 
 
 def receive(channel: socket.socket) -> Any:
-    """Wait for one message; None where the other side has closed the channel."""
+    """Wait for one message; None where the other side has closed the channel. Raises ValueError where it is none."""
     received = b""
     while lacking := missing(received):
         more = channel.recv(lacking)

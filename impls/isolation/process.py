@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from impls.isolation import framing
-from impls.isolation.failures import Exited, Failure, Hung, OutOfMemory, crashed
+from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, crashed
 from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
@@ -190,7 +190,7 @@ class Process:
     def _outcome(self) -> tuple[int | None, int]:
         """Wait for the worker to end: its wait status, None where it does not end, and the memory that it took."""
         self.status.settimeout(ENDING)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             told = framing.receive(self.status)
             if told is not None:
                 self.ended = True
@@ -218,11 +218,11 @@ class Process:
                     if not more:
                         raise self._died(channel)
                     received += more
-            if not framing.missing(received):
-                try:
+            try:
+                if not framing.missing(received):
                     return framing.read(received)
-                except ValueError:
-                    raise Exited("it wrote into its channel to the suite") from None
+            except ValueError:
+                raise Garbled("it wrote into its channel to the suite") from None
 
     def _died(self, channel: socket.socket) -> Failure:
         """Make the failure of a process that has closed its channel, as it does when it ends."""

@@ -137,16 +137,23 @@ class IsolatedSubject(Subject):
             answer = self.exchange(asked)
             for finding in answer["wrong"]:
                 raise blame(*finding)
+            if "raised" not in answer:
+                return self._found(answer)
         except failures.Failure as failure:
             self.failed = asked, failure
             raise
-        if "raised" in answer:
-            name, refusal, said = answer["raised"]
-            error = failures.raised(name, refusal)(said)
-            if answer["place"]:
-                places.put(error, answer["place"])
-            raise error
-        return wire.decoded(answer["found"], self.process.results.get)
+        name, refusal, said = answer["raised"]
+        error = failures.raised(name, refusal)(said)
+        if answer["place"]:
+            places.put(error, answer["place"])
+        raise error
+
+    def _found(self, answer: dict[str, Any]) -> Any:
+        """Read what was returned. Raises Garbled where that cannot be: a ValueError of ours is no refusal."""
+        try:
+            return wire.decoded(answer["found"], self.process.results.get)
+        except Exception as error:
+            raise failures.Garbled(f"its answer cannot be read: {type(error).__name__}: {error}") from error
 
     def _calling(self, operation: str) -> Callable[..., Any]:
         return lambda *arrays, **parameters: self.call(operation, *arrays, **parameters)

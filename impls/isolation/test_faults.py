@@ -243,6 +243,46 @@ def test_what_can_be_loaded_only_once_is_told(tmp_path):
     subject.begin()
 
 
+UNUSUAL = """
+import os, signal
+def out_size(n):
+    os.kill(os.getpid(), 40)
+def conv2d(x):
+    for number in range(3, 30):
+        try:
+            os.write(number, b"hello world hello")
+        except OSError:
+            pass
+    return x
+def avg_pool2d(x):
+    for number in range(3, 30):
+        try:
+            os.write(number, b"\\x01\\x00\\x00\\x003")
+        except OSError:
+            pass
+    return x
+"""
+
+
+@pytest.mark.parametrize("fork", [True, False], ids=["forked", "fresh"])
+def test_no_unusual_end_is_a_refusal(tmp_path, fork):
+    (tmp_path / "unusual.py").write_text(UNUSUAL)
+    subject = IsolatedSubject("unusual.py", tmp_path, fork=fork)
+    for _ in range(2):
+        with pytest.raises(failures.Crashed, match=r"the process died of signal 40 \(Real-time signal 6\)"):
+            subject.call("out_size", 3)
+        for operation in ("conv2d", "avg_pool2d"):
+            with pytest.raises(failures.Garbled, match="it wrote into its channel to the suite"):
+                subject.call(operation, X)
+
+
+def test_an_answer_that_cannot_be_read_is_no_refusal(tmp_path):
+    (tmp_path / "mine.py").write_text("def out_size(n):\n    return n\n")
+    subject = IsolatedSubject("mine.py", tmp_path)
+    with pytest.raises(failures.Garbled, match="its answer cannot be read: TypeError"):
+        subject._found({"found": {"a": [0, "nothing", [1]]}})
+
+
 def test_memory_that_is_shared_cannot_be_cut_off(tmp_path):
     (tmp_path / "cuts.py").write_text(
         "import contextlib, os\n"
