@@ -16,6 +16,7 @@ from properties.claims import VERDICTS
 from properties.evidence import counts, images, measured, reach, sizes, values
 from properties.evidence.finding import DECISIONS
 from properties.evidence.kernels import Kernels
+from properties.network import descent
 from properties.selfcheck.running import variant
 
 MODULES = (counts, images, measured, reach, sizes, values)
@@ -389,6 +390,15 @@ def test_what_was_timed_is_told_of_a_claim(claim: str, monkeypatch: pytest.Monke
     otherwise = said(claim, FAULTS["pools_take_no_time"](monkeypatch))
     assert {"longer in none", "shorter in all", "max pooling is shorter in all"} <= {*otherwise}
     assert "longer in most" not in otherwise
+
+
+def test_a_step_that_is_too_long_raises_the_loss() -> None:
+    """As the claim says that descent trains if steps are short: the property that decides it takes no others."""
+    unpadded = functools.partial(im2col.max_pool2d, padding=(0, 0))
+    network = layers.Network(variant(max_pool2d=unpadded))
+    for rate, lowers in ((2.0**-6, True), (64.0, False)):
+        before, after = descent(network, np.random.default_rng(7), ("w1", "b1"), steps=1, rate=rate)
+        assert (after < before) == lowers
 
 
 @pytest.mark.parametrize("fault", FAULTS)
