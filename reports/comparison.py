@@ -106,7 +106,8 @@ class Comparison:
 def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     """Compare two runs. Raises BenchmarkError where they have nothing in common, or no A/A run says what noise is."""
     old, new = _timed(before), _timed(after)
-    common = [key for key in new if key in old and new[key].case == old[key].case]
+    same = [key for key in new if key in old and new[key].case == old[key].case]
+    common = [key for key in same if new[key].clock == old[key].clock]
     if not common:
         raise BenchmarkError(f"{after.path}: has no entry in common with {before.path}: nothing can be compared")
     machine = _machine(before, after)
@@ -130,6 +131,7 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     refused, doubtful, told = _refused(old, after)
     faults = sum(": too slow" not in each for each in refused)
     missing = _missing([key for key in old if key not in new and key not in told], new, after)
+    missing += _clocks(same, old, new)
     said = doubtful + _others(before, after, old, new)
     if not machine:
         said.append("no product or copy is in both files: whether the machine itself changed is not known")
@@ -224,6 +226,20 @@ def _missing(gone: list[tuple], new: dict[tuple, object], after: Benchmarks) -> 
             if who in still else f"{who}: gone from the second file, with all of its {plural(len(its), 'timing')}"
         )  # fmt: skip
     return said + [f"damaged in {each}" for each in after.damaged]
+
+
+def _clocks(same: list[tuple], old: dict[tuple, object], new: dict[tuple, object]) -> list[str]:
+    """Name what one file has by another clock than the other: its times cannot be compared."""
+    whose: dict[tuple[str, str, str], list[tuple]] = {}
+    for key in same:
+        was, now = old[key].clock, new[key].clock
+        if was != now:
+            whose.setdefault((key[3], was, now), []).append(key)
+    return [
+        f"{who}: {plural(len(keys), 'timing')} of another clock, {was} time before and {now} time now: "
+        f"{keys[0][1]} {keys[0][2]}{', ...' if len(keys) > 1 else ''}"
+        for (who, was, now), keys in whose.items()
+    ]
 
 
 def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new: dict[tuple, object]) -> list[str]:

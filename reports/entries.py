@@ -13,10 +13,11 @@ from reports import stats
 from reports.sentences import plural
 
 CPU = "cpu"
+CLOCKS = (CPU, "wall")  # what cpu_seconds hold; older files do not say, and hold CPU time
 # what an entry's extra_info holds: texts, numbers, and the raw seconds
 NEEDED = ("kind", "layer", "operation", "implementation", "cpu_seconds")
 KINDS = ("layer", "again", "sweep", "roofline", "experiment")  # of an entry; its group begins so
-TEXTS = ("kind", "layer", "sweep", "operation", "implementation", "case", "device", "verdict", "peak_method")
+TEXTS = ("kind", "layer", "sweep", "operation", "implementation", "case", "device", "verdict", "peak_method", "clock")
 NUMBERS = (
     "value", "threads", "macs", "flops", "bytes", "minor_faults", "major_faults", "peak_extra_bytes", "result_bytes",
     "gemm_seconds", "columns_bytes", "checked", "ratio",
@@ -137,7 +138,9 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
         _sound(line[name], f"{where}: {name}")
     if line["gemm_seconds"] == 0 or line["columns_bytes"] == 0 or (line["kind"] == "sweep" and line["value"] == 0):
         raise ValueError(f"{where}: gemm_seconds, columns_bytes and the value of a sweep must be above 0")
-    line["device"] = line["device"] or CPU
+    line["device"], line["clock"] = line["device"] or CPU, line["clock"] or CPU
+    if line["clock"] not in CLOCKS:
+        raise ValueError(f"{where}: clock must be {' or '.join(CLOCKS)}, got {reprlib.repr(line['clock'])}")
     line["cpu_seconds"] = seconds = _seconds(info["cpu_seconds"], where)
     median = float(pd.Series(seconds).median())
     if not median > 0:

@@ -121,9 +121,14 @@ def caption(found: Speed) -> list[str]:
             f"{mean} times as fast in the geometric mean" + (extent if len(lines) > 1 else "") + "."
         )
     said += [noise(found.floor), *_refused_words(found.refused)]
+    waiting = found.lines[found.lines["clock"] != CPU]
+    for who, lines in waiting.groupby("who", sort=False):
+        of = plural(int((found.lines["who"] == who).sum()), "timing")
+        said.append(f"Times of {who} are wall times in {len(lines)} of {of}, since it waits or computes elsewhere.")
     devices = {*found.lines["device"]} - {CPU}
     if devices:
-        said.append(f"Times on {listed(sorted(devices))} are those of its own events; all others are CPU time.")
+        others = "all others" if not len(waiting) else "but for these, all others"
+        said.append(f"Times on {listed(sorted(devices))} are those of its own events; {others} are CPU time.")
     return said
 
 
@@ -168,6 +173,11 @@ def _refused_words(refused: pd.DataFrame) -> list[str]:
     return said
 
 
+def _timed(line: tuple) -> str:
+    """Write the time, and of which clock it is where that is no CPU's."""
+    return time(line.seconds) + (f" ({line.clock})" if line.clock != CPU else "")
+
+
 def table(found: Speed) -> Table:
     """Return the numbers, line by line."""
     head = (
@@ -180,7 +190,7 @@ def table(found: Speed) -> Table:
         other = line.who != found.baseline
         faults = line.minor_faults if pd.isna(line.major_faults) else line.minor_faults + line.major_faults
         rows.append([
-            line.layer, line.operation, line.who, time(line.seconds), three(line.flops / line.seconds / 1e9),
+            line.layer, line.operation, line.who, _timed(line), three(line.flops / line.seconds / 1e9),
             MARKS.get(line.word, "") + times(line.ratio) if other else "",
             limits(interval) if other else "", f"{line.rounds}", f"{line.outliers}",
             "" if pd.isna(faults) else f"{faults:,.0f}",

@@ -44,7 +44,7 @@ def test_every_entry_becomes_a_line(found, document):
 
 def test_what_an_entry_does_not_say_is_not_known(tmp_path, document):
     content = copy.deepcopy(document)
-    for name in (*read.NUMBERS, "sweep", "case", "device", "verdict"):
+    for name in (*read.NUMBERS, "clock", "sweep", "case", "device", "verdict"):
         content["benchmarks"][0]["extra_info"].pop(name, None)
     first = load(made_up.saved(tmp_path, content)).timings.iloc[0]
     assert first[list(read.NUMBERS)].isna().all()
@@ -156,6 +156,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, document, spoil
         (changed(macs=-5), "damaged: macs must be at least 0, got -5"),
         (changed(ratio=-1), "damaged: ratio must be at least 0, got -1"),
         (changed(gemm_seconds=0), "must be above 0"),
+        (changed(clock="sun"), "damaged: clock must be cpu or wall, got 'sun'"),
         (changed(layer=""), "damaged: layer is empty"),
     ],
 )  # fmt: skip

@@ -232,3 +232,14 @@ def test_the_maximum_has_no_interval_against_itself(found):
     rows = steps.table(steps.steps(found, speed.speed(found, "im2col").floor)).rows
     assert {row[7] for row in rows if row[0] == "A"} == {""}
     assert all(row[7] for row in rows if row[0] != "A")
+
+
+def test_times_of_a_wall_clock_are_told(tmp_path, document):
+    content = json.loads(json.dumps(document))
+    for each in content["benchmarks"][:9]:
+        if each["extra_info"]["implementation"] == "im2col":
+            each["extra_info"]["clock"] = "wall"
+    held = speed.speed(benchmarks.load(made_up.saved(tmp_path, content)), "im2col")
+    said = sentence(speed.caption(held), "Times of im2col")
+    assert said == "Times of im2col are wall times in 3 of 16 timings, since it waits or computes elsewhere."
+    assert [row[3].endswith(" (wall)") for row in speed.table(held).rows if row[2] == "im2col"].count(True) == 3

@@ -135,6 +135,19 @@ def test_a_disturbed_pair_of_runs_is_warned_of(tmp_path, capsys, document):
     assert "warning: noise is so large that 15 % more in all timings of" in capsys.readouterr().out
 
 
+def test_a_change_of_the_clock_is_named_and_its_times_are_not_compared(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    for each in content["benchmarks"][:9]:
+        if each["extra_info"]["implementation"] == "im2col":
+            each["extra_info"] |= {"clock": "wall", "cpu_seconds": [3 * s for s in each["extra_info"]["cpu_seconds"]]}
+    assert run(tmp_path, document, content) == 2
+    out = capsys.readouterr().out
+    said = "missing  im2col: 3 timings of another clock, cpu time before and wall time now: alexnet-conv1 conv2d, ..."
+    assert said in out
+    assert "0 slower, 0 faster" in out
+    assert run(tmp_path, content, content) == 0
+
+
 def test_columns_of_slower_and_faster_are_aligned(once):
     rng = np.random.default_rng(8)
     changed = {("fft", "large-31"): 3, ("im2col+textbook", "alexnet-conv3"): 1 / 3}
