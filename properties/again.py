@@ -21,7 +21,8 @@ from properties.examiner import Examiner
 from properties.laws import Law
 
 TIMES = 20  # that a failing case is tried again,
-PATIENCE = 2.0  # or for so many seconds; once in any case
+PATIENCE = 2.0  # or for so many seconds,
+FEW = 5  # or so often in any case
 HANGING = 0.3  # of --call-limit, after which a small case that was taken to hang does
 ALONE = 20.0  # seconds for a failing case in a process of its own
 NONDETERMINISTIC = "nondeterministic"
@@ -73,7 +74,7 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
 def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:
     """Try a case again and again: for each time, the verdict if it failed."""
     end, found = time.perf_counter() + PATIENCE, list[Verdict | None]()
-    while not found or (len(found) < TIMES and time.perf_counter() < end):
+    while len(found) < FEW or (len(found) < TIMES and time.perf_counter() < end):
         examiner.resume()
         try:
             law.one(examiner, case)

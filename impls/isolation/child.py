@@ -125,9 +125,9 @@ class Worker:
 
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
         """Make one call and tell what came of it."""
-        self.given.begin(message["capacity"], writable=message["writable"])
-        self.outputs.begin(message["side"])
-        self.copies.begin(message["side"])
+        self.given.begin(message["capacity"], message["writable"])
+        for pool in (self.outputs, self.copies):
+            pool.begin(message["side"], message["shift"])
         self.copies.allowed = message["allowed"]
         do, operation = message["do"], message["operation"]
         put = message["put"]

@@ -1,4 +1,7 @@
-"""Why a call failed in its process: it is made again with one protection after another removed, and the cause named."""
+"""Why a call failed in its process: it is made again with one protection after another removed, and the cause named.
+
+A cause is named only where the call fails each time with the protection, and passes each time without it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +18,10 @@ from impls.isolation.failures import Failure, Hung, LeftUnwritten, OutOfMemory, 
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
 BOUNDS = "wrote or read out of bounds"
-HEAP = re.compile(r"free\(\)|alloc\w*\(\)|corrupt|smashing")  # what glibc says of a heap before it aborts
+HEAP = re.compile(r"free\(\)|alloc\w*\(\)|munmap_chunk\(\)|double free|corrupt|smashing")  # glibc's words as it aborts
 REACHES = tuple(1 << power for power in range(2, 13))  # bytes past an array's end that a read is tried with
+ALIGNMENTS = (8, 16, 32, 64)
+TIMES = 3  # that a call is made each way
 
 
 @dataclass(frozen=True)
@@ -27,67 +33,109 @@ class Cause:
 
 
 def cause(subject: IsolatedSubject) -> Cause | None:
-    """Name the cause of the subject's last failure; None where there is none, or it does not fail again."""
+    """Name the cause of the subject's last failure; None where there is none, or it does not fail again each time."""
     if subject.failed is None:
         return None
     asked, failure = subject.failed
     if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
-    names = [
-        name
-        for name, array in zip(ARRAYS[asked.operation], asked.arrays, strict=False)
-        if isinstance(array, np.ndarray)
-    ]
+    if HEAP.search(str(failure)):
+        return Cause(BOUNDS, "it writes outside of memory that it has allocated itself, or frees what is not allocated")
+    call = Call(subject, asked)
+    if not call.fails():
+        return None
+    everything = range(len(asked.arrays))
     try:
-        answer = subject.exchange(asked, at_edge=(), writable=True)
+        answers = [subject.exchange(asked, at_edge=(), writable=everything) for _ in range(TIMES)]
     except Failure as still:
-        if HEAP.search(str(still)):
-            return Cause(BOUNDS, "it writes outside of memory that it has allocated itself")
-        wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
+        wild = type(still).__name__ in ("SIGSEGV", "SIGBUS") and call.fails(at_edge=(), writable=everything)
         return Cause(still.verdict, "it does so wherever its arrays lie in memory") if wild else None
-    written = [wrote(names[number], *where) for number, found in answer["around"].items() for where in found]
-    written += [str(blame(*finding)) for finding in answer["wrong"] if finding[0] != "unwritten"]
-    if written:
-        return Cause(BOUNDS, "; ".join(written))
-    if answer["changed"] and asked.do == "call":
-        return Cause("changed its input", f"it writes its input {', '.join(names[n] for n in answer['changed'])}")
-    return _read(subject, asked, names)
+    return call.written(answers[0]) or call.kept() or call.misaligned() or call.read()
 
 
-def _read(subject: IsolatedSubject, asked: Asked, names: Sequence[str]) -> Cause | None:
-    """Name the array around which nothing is written, yet memory is touched: what it fails at alone.
+class Call:
+    """A call that fails each time as it was made, and passes where its arrays lie loose and may be written."""
 
-    A probe passes copies that it lays out itself, all of them on one side.
-    """
-    if asked.do != "call":
-        names = ()
-    for side in (asked.side, *(other for other in SIDES if other != asked.side)):
-        placed = dataclasses.replace(asked, side=side)
-        for number, name in [*enumerate(names), (RESULTS, "the result" if names else "an array")]:
-            if _failure(subject, placed, at_edge=(number,), writable=True) is None:
+    def __init__(self, subject: IsolatedSubject, asked: Asked) -> None:
+        self.subject, self.asked = subject, asked
+        arrays = zip(ARRAYS[asked.operation], asked.arrays, strict=False)
+        self.names = [name for name, array in arrays if isinstance(array, np.ndarray)]
+        # a probe passes copies that it lays out itself, all of them on one side
+        alone = enumerate(self.names) if asked.do == "call" else ()
+        self.places = [*alone, (RESULTS, "the result" if asked.do == "call" else "an array")]
+
+    def fails(self, side: str = "", **how: Any) -> bool:
+        """Whether the call fails each time."""
+        return all(self._failed(side, **how) for _ in range(TIMES))
+
+    def passes(self, side: str = "", **how: Any) -> bool:
+        """Whether the call passes each time."""
+        return not any(self._failed(side, **how) for _ in range(TIMES))
+
+    def _failed(self, side: str, **how: Any) -> bool:
+        asked = dataclasses.replace(self.asked, side=side or self.asked.side)
+        try:
+            self.subject.exchange(asked, **how)
+        except Failure:
+            return True
+        return False
+
+    def written(self, answer: dict[str, Any]) -> Cause | None:
+        """Name what was seen to be written: around an array that lay loose, or an input."""
+        written = [wrote(self.names[number], *where) for number, found in answer["around"].items() for where in found]
+        written += [str(blame(*finding)) for finding in answer["wrong"] if finding[0] != "unwritten"]
+        if written:
+            return Cause(BOUNDS, "; ".join(written))
+        if answer["changed"] and self.asked.do == "call":
+            return Cause("changed its input", f"it writes its input {_listed(self.names, answer['changed'])}")
+        return None
+
+    def kept(self) -> Cause | None:
+        """Name the inputs that are written with the values that they have: it passes where they may be written."""
+        numbers = range(len(self.names))
+        if self.asked.do != "call" or not self.passes(writable=numbers):
+            return None
+        written = [n for n in numbers if self.fails(at_edge=(), writable=[m for m in numbers if m != n])]
+        if not written:
+            return None
+        return Cause(
+            "changed its input", f"it writes its input {_listed(self.names, written)}, and leaves it as it was"
+        )
+
+    def misaligned(self) -> Cause | None:
+        """Name the array that fails where no guard is near, at an address that is a multiple of few bytes."""
+        sizes = {n: array.itemsize for n, array in enumerate(a for a in self.asked.arrays if isinstance(a, np.ndarray))}
+        for number, name in self.places:
+            size = sizes.get(number, min(sizes.values(), default=ALIGNMENTS[0]))
+            if self._at(number, size) or not self.fails(at_edge=(), writable=range(len(sizes)), shift=(number, size)):
                 continue
-            if side == "left":
-                return Cause(BOUNDS, f"it reads before the start of {name}")
-            far = next(
-                (
-                    f", by at most {n} bytes"
-                    for n in REACHES
-                    if number != RESULTS and _passes(subject, placed, number, n)
-                ),
-                "",
-            )
-            return Cause(BOUNDS, f"it reads past the end of {name}{far}")
-    return None
+            wanted = next((to for to in ALIGNMENTS if to > size and self._at(number, to)), None)
+            if wanted:
+                told = (
+                    f"it needs {name} aligned to {wanted} bytes; arrays are aligned to their elements, of {size} bytes"
+                )
+                return Cause(self.subject.failed[1].verdict, told)  # type: ignore[index]
+        return None
+
+    def _at(self, number: int, shift: int) -> bool:
+        """Whether it passes with that array so many bytes from an address that any alignment has, and loose."""
+        return self.passes(at_edge=(), writable=range(len(self.names)), shift=(number, shift))
+
+    def read(self) -> Cause | None:
+        """Name the array around which nothing is written, yet memory is touched: what it fails at alone."""
+        everything = range(len(self.names))
+        for side in (self.asked.side, *(other for other in SIDES if other != self.asked.side)):
+            for number, name in self.places:
+                edge: dict[str, Any] = {"at_edge": (number,), "writable": everything}
+                if not self.fails(side, **edge):
+                    continue
+                if side == "left":
+                    return Cause(BOUNDS, f"it reads before the start of {name}")
+                reaches = REACHES if number != RESULTS else ()
+                far = next((n for n in reaches if self.passes(side, allowed=n, **edge)), None)
+                return Cause(BOUNDS, f"it reads past the end of {name}" + (f", by at most {far} bytes" if far else ""))
+        return None
 
 
-def _passes(subject: IsolatedSubject, asked: Asked, number: int, allowed: int) -> bool:
-    return _failure(subject, asked, at_edge=(number,), writable=True, allowed=allowed) is None
-
-
-def _failure(subject: IsolatedSubject, asked: Asked, **how: object) -> Failure | None:
-    """Make a call again and return its failure, if it fails again."""
-    try:
-        subject.exchange(asked, **how)  # type: ignore[arg-type]
-    except Failure as failure:
-        return failure
-    return None
+def _listed(names: Sequence[str], numbers: Sequence[int]) -> str:
+    return ", ".join(names[number] for number in numbers)

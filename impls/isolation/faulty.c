@@ -1,10 +1,13 @@
 /* A convolution in C as in examples/c_kernel, with faults that fire where a stride is larger than its filter: each a
    function of its own, named by it. */
+#define _POSIX_C_SOURCE 199309L
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PARAMETERS                                                                                                   \
@@ -73,6 +76,20 @@ static void overflow(void)
     free((void *)p);
 }
 
+static void free_twice(void)
+{
+    void *volatile p = malloc(5000);
+    free(p);
+    free(p);
+}
+
+/* What an aligned vector access does, on any machine. */
+static void aligned(const void *p) { if ((uintptr_t)p % 16) raise(SIGSEGV); }
+
+static int third(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_nsec / 1000 % 3 == 0; }
+
+static int calls;
+
 static int zero(void) { volatile int none = 0; return none; }
 
 FAULT(sound, )
@@ -95,6 +112,12 @@ FAULT(over_write_w, ((float *)w)[nw] = 1)
 FAULT(over_read_y, sink = ((volatile float *)y)[ny])
 FAULT(writes_x, ((float *)x)[nx - 1] += 1)
 FAULT(writes_w, ((float *)w)[0] += 1)
+FAULT(restores_w, float kept = *w; *(volatile float *)w = 0; *(volatile float *)w = kept)
+FAULT(aligned_x, aligned(x))
+FAULT(aligned_y, aligned(y))
+FAULT(now_and_then, if (third()) *(volatile int *)0 = 1)
+FAULT(each_fourth, if (++calls % 4 == 0) *(volatile int *)0 = 1)
+FAULT(frees_twice, free_twice())
 FAULT(heap, overflow())
 FAULT(closes, for (int i = 3; i < 64; i++) close(i))
 

@@ -58,12 +58,15 @@ class Arena:
                 self.capacity *= 2
             self._map()
 
-    def put(self, slot: int, array: Any, side: str, allowance: int = 0) -> Descriptor:
-        """Copy an array into a slot, on that side of it; `allowance` bytes behind it may be read."""
+    def put(self, slot: int, array: Any, side: str, allowance: int = 0, shift: int = 0) -> Descriptor:
+        """Copy an array into a slot, on that side of it.
+
+        `allowance` bytes behind it may be read; `shift`: where it lies loose, that many bytes further.
+        """
         dense = np.ascontiguousarray(array)
         size = dense.nbytes
         allowance = -(-allowance // (array.itemsize or 1)) * array.itemsize  # so that elements stay aligned
-        offset = {"right": self.capacity - size - allowance, "left": 0, "loose": SLACK}[side]
+        offset = {"right": self.capacity - size - allowance, "left": 0, "loose": SLACK + shift}[side]
         begin = slot * self.capacity
         if side == "loose":
             self.bytes[begin : begin + self.capacity] = PATTERN
@@ -184,13 +187,13 @@ class Given:
     def __init__(self, fd: int) -> None:
         self.fd, self.capacity, self.slots = fd, 0, {}  # type: ignore[var-annotated]
 
-    def begin(self, capacity: int, *, writable: bool) -> None:
-        """Follow the parent, whose slots may have grown; their arrays are to be read, or read and written."""
+    def begin(self, capacity: int, writable: Any) -> None:
+        """Follow the parent, whose slots may have grown; their arrays are to be read, the writable ones written too."""
         if capacity != self.capacity:
             for slot in self.slots.values():
                 slot.release()
             self.capacity, self.slots = capacity, {}
-        self.protection = PROT_READ | PROT_WRITE if writable else PROT_READ
+        self.writable = writable
 
     def get(self, descriptor: Descriptor) -> Any:
         """Give an array that the parent has put."""
@@ -198,7 +201,7 @@ class Given:
         slot = self.slots.get(number)
         if slot is None:
             slot = self.slots[number] = Slot(self.capacity, self.fd, number * self.capacity)
-        slot.protect(self.protection)
+        slot.protect(PROT_READ | PROT_WRITE if number in self.writable else PROT_READ)
         return slot.array(offset, dtype, shape)
 
 
@@ -209,17 +212,17 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self.side, self.taken, self.free = "right", [], {}  # type: ignore[var-annotated]
+        self.side, self.shift, self.taken, self.free = "right", 0, [], {}  # type: ignore[var-annotated]
 
-    def begin(self, side: str) -> None:
-        """Start a message, whose arrays lie on that side of their slots."""
+    def begin(self, side: str, shift: int) -> None:
+        """Start a message, whose arrays lie on that side of their slots, or loose and so many bytes further."""
         for slot, *_ in self.taken:
             kept = self.free.setdefault(slot.capacity, [])
             if len(kept) < SPARE and slot.capacity <= SPARE_SIZE:
                 kept.append(slot)
             else:
                 slot.release()
-        self.side, self.taken = side, []
+        self.side, self.shift, self.taken = side, shift, []
 
     def take(self, size: int, allowance: int = 0) -> Any:
         """Give a slot and the place in it for so many bytes; `allowance` bytes behind them may be read."""
@@ -231,7 +234,7 @@ class Pool:
             slot = self.free[capacity].pop()  # in one step, as several threads may ask
         except LookupError:
             slot = Slot(capacity)
-        offset = {"right": capacity - size - allowance, "left": 0, "loose": slack}[self.side]
+        offset = {"right": capacity - size - allowance, "left": 0, "loose": slack + self.shift}[self.side]
         slot.bytes[:] = PATTERN
         return slot, offset
 

@@ -100,14 +100,16 @@ class IsolatedSubject(Subject):
         asked: Asked,
         *,
         at_edge: Container[int] | None = None,
-        writable: bool = False,
+        writable: Container[int] = (),
         allowed: int | None = None,
+        shift: tuple[int, int] = (RESULTS, 0),
     ) -> dict[str, Any]:
         """Have the child do what is asked, and return its answer, with what has become of the inputs' memory.
 
         at_edge: all arrays but these lie loose; RESULTS is one. allowed: bytes past an array's end that may be read.
-        Where inputs are writable: "around", of each array that lies loose, what was written around it, and "changed",
-        which arrays were. Raises a Failure.
+        writable: the inputs that may be written. shift: the number of an array that lies loose, and by how many bytes
+        it lies further. "around": of each input that lies loose, what was written around it; "changed": which inputs
+        were written. Raises a Failure.
         """
         held: list[np.ndarray] = []
         everything = [list(asked.arrays), asked.parameters, asked.options]
@@ -116,20 +118,28 @@ class IsolatedSubject(Subject):
         arena.reserve(len(held), max((array.nbytes for array in held), default=0))
         side_of = {n: asked.side if at_edge is None or n in at_edge else "loose" for n in (RESULTS, *range(len(held)))}
         put = [
-            arena.put(number, array, side_of[number], allowed if side_of[number] == "right" else 0)
+            arena.put(
+                number,
+                array,
+                side_of[number],
+                allowed if side_of[number] == "right" else 0,
+                shift[1] if number == shift[0] else 0,
+            )
             for number, array in enumerate(held)
         ]
         answer = self.process.ask(
             {
-                "do": asked.do, "operation": asked.operation, "capacity": arena.capacity, "writable": writable,
-                "side": side_of[RESULTS], "allowed": allowed, "arrays": encoded, "put": put,
+                "do": asked.do, "operation": asked.operation, "capacity": arena.capacity,
+                "writable": [number for number in range(len(held)) if number in writable],
+                "side": side_of[RESULTS], "shift": shift[1] if shift[0] == RESULTS else 0,
+                "allowed": allowed, "arrays": encoded, "put": put,
                 "bytes": sum(array.nbytes for array in held),
             }
         )  # fmt: skip
-        if writable:
-            loose = [number for number in range(len(held)) if side_of[number] == "loose"]
-            answer["around"] = {number: found for number in loose if (found := arena.written_around(put[number]))}
-            answer["changed"] = [i for i, array in enumerate(held) if not arena.holds(put[i], array)]
+        written = [number for number in range(len(held)) if number in writable]
+        loose = [number for number in written if side_of[number] == "loose"]
+        answer["around"] = {number: found for number in loose if (found := arena.written_around(put[number]))}
+        answer["changed"] = [number for number in written if not arena.holds(put[number], held[number])]
         return answer
 
     def _ask(self, asked: Asked) -> Any:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no 
 X, W = np.ones((1, 2, 5, 5), "f4"), np.ones((3, 2, 1, 1), "f4")
 FIRES = {"stride": (2, 2), "padding": (0, 0)}
 RESTS = {"stride": (1, 1), "padding": (0, 0)}
+HEAP = "it writes outside of memory that it has allocated itself, or frees what is not allocated"
 BOUNDS, CHANGED = "wrote or read out of bounds", "changed its input"
 
 # fault -> what it is called, the verdict, and what the diagnosis adds
@@ -30,9 +31,11 @@ ENDINGS = {
     "aborts": ("SIGABRT", "crashed", None),
     "exits": ("Exited", "crashed", None),
     "closes": ("Exited", "crashed", None),
-    "heap": ("SIGABRT", BOUNDS, "it writes outside of memory that it has allocated itself"),
+    "heap": ("SIGABRT", BOUNDS, HEAP),
     "writes_x": ("SIGSEGV", CHANGED, "it writes its input x"),
     "writes_w": ("SIGSEGV", CHANGED, "it writes its input w"),
+    "restores_w": ("SIGSEGV", CHANGED, "it writes its input w, and leaves it as it was"),
+    "frees_twice": ("SIGABRT", BOUNDS, HEAP),
     "over_write_w": ("SIGSEGV", BOUNDS, "it writes 4 bytes past the end of w"),
     "far_write": ("SIGSEGV", BOUNDS, "it writes 4 bytes past the end of the result, 80,000 bytes past it"),
 }
@@ -46,7 +49,12 @@ BESIDE = {
     "over_write": ("right", "it writes 4 bytes past the end of the result"),
     "under_write": ("left", "it writes 4 bytes before the start of the result"),
 }
-SPEAK_FOR_THEMSELVES = {"sound", "loops", "memory", "spam", "endless_spam", "unwritten"}
+# fault -> what the diagnosis says on the right, where arrays are aligned to their elements
+ALIGNED = {
+    "aligned_x": "it needs x aligned to 16 bytes; arrays are aligned to their elements, of 4 bytes",
+    "aligned_y": "it needs the result aligned to 16 bytes; arrays are aligned to their elements, of 4 bytes",
+}
+SPEAK_FOR_THEMSELVES = {"now_and_then", "each_fourth", "sound", "loops", "memory", "spam", "endless_spam", "unwritten"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +125,7 @@ def test_memory_beside_an_array_that_a_probe_lays_out_is_guarded_too(does, layou
 
 
 def test_every_fault_has_a_test():
-    assert {*ENDINGS, *BESIDE} | SPEAK_FOR_THEMSELVES == set(faulty.NAMES)
+    assert {*ENDINGS, *BESIDE, *ALIGNED} | SPEAK_FOR_THEMSELVES == set(faulty.NAMES)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -144,6 +152,24 @@ def test_one_element_beside_an_array_is_found_on_one_side_at_least_and_named(hav
         assert (type(other), str(other)) == (failures.WroteAround, what)
     else:
         assert other is None
+
+
+@pytest.mark.parametrize("fault", ALIGNED)
+def test_what_wants_arrays_aligned_is_not_told_to_read_past_them(having, fault):
+    subject = having(fault)
+    assert type(found(subject, "right")).__name__ == "SIGSEGV"
+    assert diagnosis.cause(subject) == diagnosis.Cause("crashed", ALIGNED[fault])
+    assert found(subject, "left") is None
+
+
+@pytest.mark.parametrize("fault", ["now_and_then", "each_fourth"])
+def test_no_cause_is_named_of_what_fails_now_and_then(having, fault):
+    subject = having(fault)
+    for _ in range(20):
+        while (failure := found(subject, "right")) is None:
+            pass
+        assert type(failure).__name__ == "SIGSEGV"
+        assert diagnosis.cause(subject) is None
 
 
 def test_a_cell_left_unwritten_is_found(having):

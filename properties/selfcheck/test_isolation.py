@@ -30,6 +30,8 @@ FOUND = {
     "aborts": ("crashed", "the process died of SIGABRT (Aborted)"),
     "exits": ("crashed", "the process ended itself, with status 7"),
     "heap": (BOUNDS, "cause  it writes outside of memory that it has allocated itself"),
+    "aligned_y": ("crashed", "cause  it needs the result aligned to 16 bytes"),
+    "restores_w": ("changed its input", "cause  it writes its input w, and leaves it as it was"),
     "over_read_x": (BOUNDS, "cause  it reads past the end of x, by at most 4 bytes"),
     "under_read_w": (BOUNDS, "cause  it reads before the start of w"),
     "over_write": (BOUNDS, "it writes 4 bytes past the end of the result"),
