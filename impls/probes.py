@@ -25,6 +25,8 @@ Arrays = Sequence[Any]  # in the signature's order; None (an absent bias) and sh
 Parameters = Mapping[str, Any]
 Facts = dict[str, Any]
 
+THREADS = 4  # that call at once, where no other count is given
+
 
 def run(
     functions: Mapping[str, Function], name: str, operation: str, arrays: Arrays, parameters: Parameters, **options: Any
@@ -36,6 +38,11 @@ def run(
         options["prepare"] = functions["prepare"]
     with np.errstate(all="ignore"):
         return PROBES[name](functions[operation], arrays, parameters, **options)
+
+
+def at_once(name: str, options: Mapping[str, Any]) -> int:
+    """Count the calls that the probe of that name makes at once: so many times the memory of one may be in use."""
+    return int(options.get("count", THREADS)) if name == "threads" else 1
 
 
 # --- One call, its arrays laid out in memory as a kernel author may not expect --------------------------------------
@@ -206,7 +213,7 @@ def threads(
     parameters: Parameters,
     *,
     others: Sequence[Any] = (),
-    count: int = 4,
+    count: int = THREADS,
     times: int = 10,
     together: bool = False,
 ) -> Facts:

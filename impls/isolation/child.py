@@ -108,7 +108,7 @@ class Worker:
 
     def serve(self, channel: socket.socket, memory: int) -> None:
         """Answer until the parent closes the channel; a process that the implementation has forked does not."""
-        most = own("VmData") + memory + (os.cpu_count() or 1) * STACKS if memory else 0
+        held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
         results, pid = Results(self.results), os.getpid()
         framing.send(channel, {"pid": pid})
         while True:
@@ -116,8 +116,9 @@ class Worker:
             if message is None:
                 return
             results.used = 0
-            if most:
-                resource.setrlimit(resource.RLIMIT_DATA, (most + EXPANSION * message["bytes"], resource.RLIM_INFINITY))
+            if memory:
+                limit = held + most * message["at_once"] + EXPANSION * message["bytes"]
+                resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
             answer = self.answer(message, results)
             if os.getpid() != pid:
                 return

@@ -38,6 +38,12 @@ LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")  # of an address
 CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory not written shows, heaps are checked
 DEBUGGING = "libc_malloc_debug.so.0"  # where glibc 2.34 and later keep MALLOC_CHECK_
 LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
+LACKS_MEMORY = re.compile(
+    r"MemoryError|bad_alloc|OutOfMemory|out of memory|can(no|')t allocate|can't start new thread|thread creation failed"
+    r"|pthread_create|Resource temporarily unavailable|no more memory|failed to allocate",
+    re.IGNORECASE,
+)
+MORE_MEMORY = "; --memory-limit gives calls more"
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
 STACK = re.compile(
@@ -72,7 +78,7 @@ class Process:
         weakref.finalize(self, _close, self.arena.fd, self.results.fd)
         self.limit, self.slowest = limits.seconds, 0.0
         self.starting = max(STARTING, LONGER * limits.seconds)
-        self.printed = b""
+        self.printed, self.at_once = b"", 1
         self._start()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +87,7 @@ class Process:
             self._again()
         assert self.talk is not None
         self._listen()
-        self.said = b""
+        self.said, self.at_once = b"", message["at_once"]
         began = time.perf_counter()
         try:
             with contextlib.suppress(ConnectionError):  # it is told in the answer
@@ -237,10 +243,12 @@ class Process:
         code = os.waitstatus_to_exitcode(status)
         kind: type[Failure] = crashed(-code) if code < 0 else Exited
         how = f"died of {kind.__name__} ({kind.__doc__})" if code < 0 else f"ended itself, with status {code}"
-        most = self.settings["memory"]
+        most = self.limits.memory * self.at_once
         if code != 0 and most and grown > most * 3 // 4:
             kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory"
-        return kind(f"the process {how}{self._where() if code < 0 else self._last_words()}")
+        words = self._where() if code < 0 else self._last_words()
+        lacks = kind is OutOfMemory or (most and LACKS_MEMORY.search(words))
+        return kind(f"the process {how}{MORE_MEMORY if lacks else ''}{words}")
 
     def _stack(self) -> str:
         """Ask a process that hangs where it is."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from impls import places
+from impls import places, probes
 from impls.contract import Declarations
 from impls.files import SpecError
 from impls.isolation import failures, wire
-from impls.isolation.process import Limits, Process
+from impls.isolation.process import LACKS_MEMORY, MORE_MEMORY, Limits, Process
 from impls.subject import Subject
 
 SIDES = ("right", "left")
@@ -129,6 +129,7 @@ class IsolatedSubject(Subject):
         ]
         answer = self.process.ask(
             {
+                "at_once": probes.at_once(asked.do, asked.options),
                 "do": asked.do, "operation": asked.operation, "capacity": arena.capacity,
                 "writable": [number for number in range(len(held)) if number in writable],
                 "side": side_of[RESULTS], "shift": shift[1] if shift[0] == RESULTS else 0,
@@ -153,6 +154,8 @@ class IsolatedSubject(Subject):
             self.failed = asked, failure
             raise
         name, refusal, said = answer["raised"]
+        if self.process.limits.memory and LACKS_MEMORY.search(f"{name}: {said}"):
+            said += MORE_MEMORY
         error = failures.raised(name, refusal)(said)
         if answer["place"]:
             places.put(error, answer["place"])

@@ -186,9 +186,43 @@ def test_the_same_kernel_without_a_fault_passes_on_either_side(having):
 
 def test_what_takes_all_memory_is_told_from_what_crashes(having):
     with pytest.raises(
-        failures.OutOfMemory, match=r"died of SIGABRT .*, when it had taken [\d,]+ MiB of memory\n  said   no"
+        failures.OutOfMemory,
+        match=r"died of SIGABRT .*, when it had taken [\d,]+ MiB of memory; --memory-limit gives .*\n  said   no",
     ):
         having("memory", limits=Limits(memory=1 << 28)).call("conv2d", X, W, None, **FIRES)
+
+
+TAKES = """
+import os, threading
+import numpy as np
+from impls.im2col import conv2d as right
+def conv2d(x, *a, **k):
+    np.ones(100 << 20, np.uint8).sum()
+    return right(x, *a, **k)
+def avg_pool2d(x):
+    np.ones(400 << 20, np.uint8)
+def l2_pool2d(x):
+    raise RuntimeError("can't start new thread")
+def max_pool2d(x):
+    os.write(2, b"mmap: Cannot allocate memory")
+    os.abort()
+"""
+
+
+def test_the_memory_of_a_call_is_that_of_each_call_that_is_made_at_once(tmp_path):
+    (tmp_path / "takes.py").write_text(TAKES)
+    subject = IsolatedSubject("takes.py", tmp_path, Limits(memory=200 << 20))
+    subject.probe("threads", "conv2d", [X, W, None], RESTS, count=8, times=2)
+
+
+def test_where_the_limit_of_memory_was_the_reason_the_option_is_named(tmp_path):
+    (tmp_path / "takes.py").write_text(TAKES)
+    for memory in (200 << 20, 0):
+        subject = IsolatedSubject("takes.py", tmp_path, Limits(memory=memory))
+        for operation in ("avg_pool2d", "l2_pool2d", "max_pool2d") if memory else ("l2_pool2d", "max_pool2d"):
+            with pytest.raises((MemoryError, RuntimeError, failures.Crashed)) as caught:
+                subject.call(operation, X)
+            assert ("; --memory-limit gives calls more" in str(caught.value)) == (memory > 0)
 
 
 def test_what_gives_no_answer_is_ended_and_patience_shrinks(having):
