@@ -97,9 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m reports compare",
         description="Compare two saved benchmark runs. Exit status: 1 if an implementation, one of its operations or a "
         "single timing is slower in the second one by more than noise, or is wrong or refused a time that it had; 0 if "
-        "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second or of another clock, or "
-        f"if the machine itself is more than {DRIFT:g} times as slow or as fast, by its matrix products and copies: what is "
-        "wrong now ends with 1 even then.",
+        "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second or of another "
+        f"clock, or if the machine itself is more than {DRIFT:g} times as slow or as fast, by its matrix products and "
+        "copies: what is wrong now ends with 1 even then.",
     )
     parser.add_argument("before", type=Path, metavar="A", help="a saved file, or a folder, for its newest")
     parser.add_argument("after", type=Path, metavar="B", help="another, saved later")
