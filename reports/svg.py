@@ -27,7 +27,7 @@ _ARROW = Path([(0, 1), (0, -1), (-0.6, -0.2), (0, -1), (0.6, -0.2)], [Path.MOVET
 # how a mark is changed into an arrow: what it stands for lies beyond the axis
 DOWN = {"marker": _ARROW, "markerfacecolor": "none", "markeredgewidth": 1.3, "markersize": 7}
 LEFT = DOWN | {"marker": _ARROW.transformed(Affine2D().rotate_deg(-90))}
-WIDE_LABEL, NARROW_LABEL = 32, 19  # characters of a name to the left
+WIDE_LABEL, NARROW_LABEL = 32, 20  # characters of a name to the left
 
 # text stays text, a name with a $ is no formula, and equal results give an equal page
 _SETTINGS = {"svg.fonttype": "none", "text.parse_math": False, "svg.hashsalt": "poolproof"}
@@ -66,9 +66,16 @@ def clipped(name: str, most: int = 24) -> str:
 
 
 def middle(name: str, most: int) -> str:
-    """Clip a long name in its middle: layers of a network begin alike, and differ at the end."""
+    """Clip a long name: of its first word, which other layers of the network share; if that is not enough, its middle.
+
+    So resnet50-14-3x3-512-512-s2 becomes r…14-3x3-512-512-s2, which no other layer is called.
+    """
     if len(name) <= most:
         return clipped(name, most)
+    word, _, rest = name.partition("-")
+    room = most - len(rest) - 1  # for the first word, beside the sign that something is left out
+    if rest and 0 <= room < len(word):
+        return clipped(f"{word[:room]}…{rest}", most)
     return clipped(name[: most // 3] + "…" + name[len(name) - (most - most // 3 - 1) :], most)
 
 
