@@ -22,6 +22,7 @@ LETTERS = {
     "N": "images",
     "K": "filters",
 }
+NARROW = 0.15  # how far to either side an interval may reach that says what an exponent is
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,16 @@ class Growth:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the exponent of the multiply-adds lies in the interval."""
+        """Whether the exponent of the multiply-adds lies in the interval, and few others do."""
+        return self._holds and not self.wide
+
+    @property
+    def wide(self) -> bool:
+        """Whether the exponent of the multiply-adds lies in an interval in which many others lie as well."""
+        return self._holds and self.slope.exponent.high - self.slope.exponent.low > 2 * NARROW
+
+    @property
+    def _holds(self) -> bool:
         return self.slope is not None and self.slope.exponent.low <= self.expected <= self.slope.exponent.high
 
 
@@ -89,7 +99,10 @@ def caption(found: list[Growth]) -> list[str]:
         agreeing = [each for each in known if each.as_expected]
         which = "" if len(agreeing) in (0, len(known)) else f": {_by_letter(agreeing)}"
         of = f"{len(agreeing)} of {len(known)} fits{which}"
-        said.append(f"Time {_verb(known)} as the multiply-adds do, to within the 95 % interval, in {of}.")
+        within = f"to within a 95 % interval of at most ±{NARROW:g}"
+        said.append(f"Time {_verb(known)} as the multiply-adds do, {within}, in {of}.")
+        if wide := [each for each in known if each.wide]:
+            said.append(f"In {len(wide)}, the interval is too wide to tell: {_by_letter(wide)}.")
     for word, why, less in (
         (
             "Less",
@@ -99,7 +112,7 @@ def caption(found: list[Growth]) -> list[str]:
         ("More", "much work fits the cache less, or is a worse shape for the matrix product", False),
     ):
         # a stride makes work less: what stays behind then is nearer to 0
-        apart = [each for each in known if not each.as_expected]
+        apart = [each for each in known if not (each.as_expected or each.wide)]
         apart = [each for each in apart if (abs(each.slope.exponent.value) < abs(each.expected)) == less]
         if apart:
             said.append(f"{word} than they do in {len(apart)}{_exponents(apart)}. There, {why}.")
