@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from oracles.case import Case
@@ -14,13 +15,16 @@ from reports.sentences import plural
 GOAL, GOAL_ELSEWHERE = 0.90, 0.80  # of the bare matrix product's speed: of many channels at stride 1, and elsewhere
 MANY = 64  # channels that a filter sees
 LEAST = 1e3  # bytes: the axis begins there
+TILED, TILE, FEWEST = "im2col-tiled", 1 << 20, 256  # who aims at a tile of so many bytes, or columns
+BESIDE = 1 << 17  # bytes that a call takes besides: its objects, and the buffers of copies
 
 
 def memory(found: Benchmarks) -> pd.DataFrame:
     """Return the forward convolutions by im2col (by all, where none is called so), with their `workspace`.
 
     That is the measured peak less the results, which are part of it. `share` is the speed in units of the bare matrix
-    product's, `backward` that of the gradient in units of its two, and `goal` the share that is aimed at.
+    product's, `backward` that of the gradient in units of its two, `goal` the share that is aimed at, and `limit` the
+    bytes that are, NaN of those with no such goal.
     """
     every = found.of("layer")
     lines = every[(every["operation"] == "conv2d") & (every["columns_bytes"] > 0) & (every["peak_extra_bytes"] >= 0)]
@@ -30,7 +34,9 @@ def memory(found: Benchmarks) -> pd.DataFrame:
         share=lines["gemm_seconds"] / lines["seconds"],
         backward=_backward(every, lines),
         goal=[goal(case) for case in lines["case"]],
-    )
+        limit=[limit(case) if who == TILED else math.nan
+               for case, who in zip(lines["case"], lines["implementation"], strict=True)],
+    )  # fmt: skip
     named = lines[lines["implementation"].str.contains("im2col")]
     return named if len(named) else lines
 
@@ -53,6 +59,27 @@ def goal(case: str) -> float:
     return GOAL if dense else GOAL_ELSEWHERE
 
 
+def limit(case: str) -> float:
+    """Return the bytes of the largest tile that is aimed at in a case, and of its strip; NaN where that is not known.
+
+    A tile has 1 MB of columns, or 256 of them and the rest of their last row; a strip is the rows of the padded image
+    under it.
+    """
+    try:
+        parsed = Case.parse(case)
+    except ValueError:
+        return math.nan
+    geometry, size = parsed.geometry, np.dtype(parsed.dtype).itemsize
+    down, across = geometry.vertical, geometry.horizontal
+    column = size * geometry.C * down.extent * across.extent  # of all groups
+    if not min(down.out, across.out, column):
+        return math.nan
+    rows = min(down.out, max(TILE // (column * across.out), math.ceil(FEWEST / across.out)))
+    fewest = min(math.ceil(FEWEST / across.out), down.out) * across.out
+    under = min((rows - 1) * down.stride + (down.extent - 1) * down.dilation + 1, down.padded)
+    return max(TILE, fewest * column) + size * geometry.C * under * across.padded
+
+
 def caption(lines: pd.DataFrame) -> list[str]:
     """Say what the figure shows: how much less than the textbook's matrix each one takes, and at most."""
     said = []
@@ -72,12 +99,14 @@ def caption(lines: pd.DataFrame) -> list[str]:
                 f"Of its time, the bare matrix product is {100 * shares.median():.0f} % in the median "
                 f"({100 * shares.min():.0f} to {100 * shares.max():.0f} %)."
             )
+    said += _limited(lines)
     met, backward = _aimed(lines, "share"), _aimed(lines, "backward")
     if met:
         said.append(
             f"The goal is {GOAL:.2f} of the bare matrix product's speed in layers of {MANY} channels and more at "
             f"stride 1, and {GOAL_ELSEWHERE:.2f} elsewhere: {met}."
         )
+    said += _missed(lines)
     if backward:
         said.append(f"Backward, of the speed of the two products: {backward}.")
     if few := int((lines["workspace"] < LEAST).sum()):
@@ -104,6 +133,44 @@ def _aimed(lines: pd.DataFrame, share: str) -> str:
     return "; ".join(said)
 
 
+def _limited(lines: pd.DataFrame) -> list[str]:
+    """Say where the goal for memory is met, and where it is missed by most."""
+    its = lines.dropna(subset=["limit"])
+    if not len(its):
+        return []
+    over = its["workspace"] / (its["limit"] + BESIDE)
+    said = (
+        f"{TILED}'s goal for memory is at most {size(TILE)} of columns, or {FEWEST} columns and the rest of their last "
+        f"row if these are more, and a strip of the padded image. To within {size(BESIDE)} it is met in "
+        f"{int((over <= 1).sum())} of {plural(len(its), 'layer')}"
+    )
+    if (over > 1).any():
+        worst = its.loc[over.idxmax()]
+        said += (f", and missed by most in {worst['layer']} ({size(worst['workspace'])} for "
+                 f"{size(worst['limit'])})")  # fmt: skip
+    return [said + "."]
+
+
+def _missed(lines: pd.DataFrame) -> list[str]:
+    """Name a whole class of layers that misses the goal for speed: those of one channel to a filter."""
+    its = lines.dropna(subset=["share", "goal"])
+    its = its[[_depthwise(case) for case in its["case"]]]
+    said = []
+    for who, of in its.groupby("who", sort=False):
+        if len(of) > 1 and (of["share"] < of["goal"]).all():
+            low, high = _down(of["share"].min()), _down(of["share"].max())
+            said.append(f"{who} misses it in every depthwise layer: in all {len(of)}, at {low} to {high}.")
+    return said
+
+
+def _depthwise(case: str) -> bool:
+    try:
+        geometry = Case.parse(case).geometry
+    except ValueError:
+        return False
+    return geometry.C == geometry.G > 1
+
+
 def _down(share: float) -> str:
     """Write a share to two decimals, never rounded up to a goal that it misses; "" where there is none."""
     if math.isnan(share):
@@ -114,13 +181,13 @@ def _down(share: float) -> str:
 def table(lines: pd.DataFrame) -> Table:
     """Return every layer and implementation."""
     head = ("layer", "implementation", "column matrix", "measured peak", "times the matrix", "result", "time",
-            "matrix product alone", "of its speed", "backward, of its two", "goal")  # fmt: skip
+            "matrix product alone", "goal for memory", "of its speed", "backward, of its two", "goal")  # fmt: skip
     rows = []
     for line in lines.itertuples():
         rows.append([
             line.layer, line.who, size(line.columns_bytes), size(line.workspace),
             times(line.workspace / line.columns_bytes), size(line.result_bytes), time(line.seconds),
-            time(line.gemm_seconds), _down(line.share), _down(line.backward),
+            time(line.gemm_seconds), size(line.limit), _down(line.share), _down(line.backward),
             "" if math.isnan(line.goal) else f"{line.goal:.2f}",
         ])  # fmt: skip
     return Table(head, rows, 2)

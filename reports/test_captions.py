@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from statistics import geometric_mean, linear_regression, mean, median
 
+import numpy as np
 import pytest
 
 from reports import benchmarks, errors, made_up, memory, roofline, scaling, speed, steps, translation
@@ -172,6 +173,43 @@ def test_memory(found, infos):
         products = [each["gemm_seconds"] / median(each["cpu_seconds"]) for each in its]
         following = said[said.index(text) + 1]
         assert numbers(following) == [round(100 * each) for each in (median(products), min(products), max(products))]
+
+
+def test_the_goal_for_memory_is_a_tile_and_its_strip():
+    def case(line):
+        return f"conv2d float32 {line} gauss seed=1"
+
+    columns, strip = (
+        256 * 4 * 512 * 9,
+        4 * 512 * 30 * 12,
+    )  # 28 columns to a row: 256 end in the tenth, of 12 with padding
+    assert memory.limit(case("n1c512k512g1 i28k3s1p1,1d1 i28k3s1p1,1d1")) == columns * 280 // 256 + strip
+    assert memory.limit(case("n1c3k64g1 i224k3s1p1,1d1 i224k3s1p1,1d1")) == 2**20 + 4 * 3 * 226 * 45  # 43 rows of 1 MB
+    assert math.isnan(memory.limit("garbage"))
+
+
+def test_memory_is_held_against_the_goal_of_who_has_one(tmp_path, document):
+    content = json.loads(json.dumps(document).replace("im2col+textbook", "im2col-tiled"))
+    said = memory.caption(memory.memory(benchmarks.load(made_up.saved(tmp_path, content))))
+    text = sentence(said, "im2col-tiled's goal for memory")
+    assert text.endswith("it is met in 1 of 6 layers, and missed by most in vgg16-conv1_2 (116 MB for 1.28 MB).")
+    for each in content["benchmarks"]:
+        info = each["extra_info"]
+        if "peak_extra_bytes" in info:
+            info["peak_extra_bytes"] = info["result_bytes"] + 1000
+    said = memory.caption(memory.memory(benchmarks.load(made_up.saved(tmp_path, content))))
+    assert sentence(said, "im2col-tiled's goal for memory").endswith("it is met in 6 of 6 layers.")
+
+
+def test_a_class_of_layers_that_misses_the_goal_is_named(tmp_path, document):
+    content = json.loads(json.dumps(document))
+    for each in content["benchmarks"]:
+        info = each["extra_info"]
+        if info["kind"] == "layer" and info["layer"].startswith("vgg16-conv"):
+            info["case"] = info["case"].replace("g1 ", "g64 " if "conv1" in info["layer"] else "g512 ")
+            info["gemm_seconds"] = np.median(info["cpu_seconds"]) / 4
+    said = memory.caption(memory.memory(benchmarks.load(made_up.saved(tmp_path, content))))
+    assert "im2col misses it in every depthwise layer: in all 2, at 0.25 to 0.25." in said
 
 
 def test_pool_or_stride(found, document):
