@@ -23,6 +23,10 @@ from properties.scripts import relaid
 PASTED = 400  # elements of all arrays together that a script spells out
 SEVERAL = {"change", "calls", "refused", "threads", "array", "images"}  # details that no single call can show
 WIDTH = 110
+GUARDED = re.compile(  # what nothing shows where arrays lie in ordinary memory
+    r"^(  cause  )?it writes [\d,]+ bytes|^  cause  it (reads|writes its input|needs .* aligned)|were never written",
+    re.MULTILINE,
+)
 
 
 def told(
@@ -130,7 +134,9 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
 
 def due(verdict: Verdict) -> list[str]:
     """What a script cannot print beside the result: the first line of what is wrong with it, as a comment."""
-    return [f"# {verdict.message.splitlines()[0]}"] if verdict.message else []
+    guarded = ["# it shows only in guarded memory, which a script has not: use the command above"]
+    told = [f"# {verdict.message.splitlines()[0].removesuffix('; when it did:')}"] if verdict.message else []
+    return told + guarded * bool(GUARDED.search(verdict.message))
 
 
 def made(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:

@@ -39,6 +39,7 @@ FOUND = {
     "writes_x": ("changed its input", "cause  it writes its input x"),
     "unwritten": ("differs", "1 of 1 cells of the result were never written, the first at [0, 0, 0, 0]"),
 }
+GUARDED = FOUND.keys() - {"segfault", "division", "aborts", "exits", "heap"}  # what shows in guarded memory only
 SLOW = {
     "loops": ("hung", "there was no answer in 3 s"),
     "memory": ("crashed", "MiB of memory"),
@@ -82,6 +83,7 @@ def test_a_fault_is_found_named_and_made_as_small_as_can_be_and_the_run_goes_on(
     assert least(Case.parse(first.case)), first.case
     assert told in done.stdout
     assert "--case=" in first.message
+    assert ("it shows only in guarded memory" in first.message) == (fault in GUARDED)
 
 
 @needs_a_compiler
