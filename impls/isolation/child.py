@@ -37,7 +37,7 @@ def main() -> None:
     status, arrays, results = (int(number) for number in sys.argv[1:4])
     settings = json.loads(sys.argv[4])
     faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1, all_threads=False)
+    faulthandler.register(signal.SIGUSR1)
     tell = socket.socket(fileno=status)
     try:
         worker = Worker(settings, arrays, results)
@@ -85,6 +85,14 @@ def may_fork() -> bool:
     return True
 
 
+def text(error: BaseException) -> str:
+    """Give what an error says, or "" where its `__str__` fails."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 class Worker:
     """An implementation, and the memory that it is given and gives back. Raises ValueError as registry.subject does."""
 
@@ -122,7 +130,10 @@ class Worker:
             answer = self.answer(message, results)
             if os.getpid() != pid:
                 return
-            framing.send(channel, answer)
+            try:
+                framing.send(channel, answer)
+            except OSError:  # the parent does not wait for it any more
+                return
 
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
         """Make one call and tell what came of it."""
@@ -143,7 +154,7 @@ class Worker:
             return {"found": wire.encoded(found, results.put), "wrong": self.findings()}
         except BaseException as error:
             name, refusal = type(error).__name__, isinstance(error, ValueError)
-            said = str(error)[:5000]
+            said = text(error)[:5000]
             wrong = [finding for finding in self.findings() if finding[0] != "unwritten"]
             return {"raised": [name, refusal, said], "place": places.noted(error), "wrong": wrong}
 

@@ -65,7 +65,7 @@ def raised(name: str, refusal: bool) -> type[BaseException]:
     own = getattr(builtins, name, None)
     base: type[BaseException] = ValueError if refusal else Exception
     if isinstance(own, type) and issubclass(own, (Exception, SystemExit)) and issubclass(own, ValueError) == refusal:
-        base = own
+        base = Exception if issubclass(own, BaseExceptionGroup) else own  # a group cannot be made from text
 
     def keep(self: Any, said: str) -> None:  # as an exception's own text may be made of its arguments in any way
         self.said = said

@@ -32,9 +32,12 @@ ALL_ENDING = 10.0  # seconds in which all that it has begun ends
 KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|(_|API|ACCESS|PRIVATE)_?KEY|CREDENTIAL|COOKIE|(^|_)(AUTH|PAT|PWD)$", re.IGNORECASE
+    r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PASSFILE|CREDENTIAL|COOKIE|(_|API|ACCESS|PRIVATE)_?KEY|_PWD$"
+    r"|(^|_)(PASS|JWT|BEARER|PAT|AUTH)(_|$)",
+    re.IGNORECASE,
 )
-LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")  # of an address
+LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@|\b(pwd|password)\s*=", re.IGNORECASE)  # in an address, or to a database
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal obeys, but for tabs and ends of lines
 CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory not written shows, heaps are checked
 DEBUGGING = "libc_malloc_debug.so.0"  # where glibc 2.34 and later keep MALLOC_CHECK_
 LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
@@ -46,6 +49,7 @@ LACKS_MEMORY = re.compile(
 MORE_MEMORY = "; --memory-limit gives calls more"
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
+THREAD = re.compile(r"^(Current thread|Thread) 0x.*\n", re.MULTILINE)
 STACK = re.compile(
     r"Fatal Python error: .*\n?|^(Current thread|Thread 0x|Stack \(most|  File |  <no Python|Extension modules:).*\n?",
     re.MULTILINE,
@@ -112,7 +116,7 @@ class Process:
     def heard(self) -> str:
         """Tell the end of what the implementation has printed since."""
         self._listen()
-        return STACK.sub("", self.printed.decode(errors="replace")).strip()[-TOLD:]
+        return words(self.printed)[-TOLD:]
 
     def fresh(self) -> None:
         """Put a worker that has not been called in the place of this one."""
@@ -259,20 +263,26 @@ class Process:
         while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
             self._listen()
             wait = SPEAKING / 10  # it tells line by line
-        return self._where()
+        return self._where(hangs=True)
 
-    def _where(self) -> str:
-        """Read, from what faulthandler has printed, the innermost line of its author's, else of a library."""
-        frames = FRAME.findall(self.said.decode(errors="replace"))
-        shown = [frame for frame in frames if frame[0] not in CALLERS and Path(frame[0]).is_file()]
-        shown = [frame for frame in shown if not Path(frame[0]).is_relative_to(ROOT / "impls" / "isolation")]
-        authors = [frame for frame in shown if "/lib/python3" not in frame[0]]
-        place = "".join("\n  at     {}:{} in {}".format(*frame) for frame in (authors or shown)[:1])
-        return place + self._last_words()
+    def _where(self, *, hangs: bool = False) -> str:
+        """Read, from what faulthandler has printed, the innermost line of its author's, else of a library.
+
+        It is of the thread that failed; where a call hangs, of one in which a call was made.
+        """
+        parts = THREAD.split(self.said.decode(errors="replace"))[1:]
+        dumps = [(kind, FRAME.findall(dump)) for kind, dump in zip(parts[::2], parts[1::2], strict=True)]
+        threads = [frames for kind, frames in dumps if kind == "Current thread"][-1:]
+        if hangs:
+            threads += [frames for _, frames in dumps if any(file in CALLERS for file, *_ in frames)]
+        for ours in (_authors, _shown):
+            for frame in (frame for thread in threads for frame in thread if ours(frame[0])):
+                return "\n  at     {}:{} in {}".format(*frame) + self._last_words()
+        return self._last_words()
 
     def _last_words(self) -> str:
         """The last lines that it has printed, faulthandler's left out."""
-        lines = STACK.sub("", self.said.decode(errors="replace")).strip().splitlines()
+        lines = words(self.said).splitlines()
         return "".join(f"\n  said   {line[:200]}" for line in lines[-2:])
 
     def _listen(self) -> None:
@@ -285,6 +295,28 @@ class Process:
                 self.poll.unregister(self.out)
             self.said = (self.said + more)[-KEPT:]
             self.printed = (self.printed + more)[-KEPT:]
+
+
+def _shown(file: str) -> bool:
+    """Whether a line of this file tells where a call is: it is none of ours."""
+    return file not in CALLERS and Path(file).is_file() and not Path(file).is_relative_to(ROOT / "impls" / "isolation")
+
+
+def _authors(file: str) -> bool:
+    """Whether a file is the implementation's own."""
+    return _shown(file) and "/lib/python3" not in file
+
+
+def words(printed: bytes) -> str:
+    """Read what was printed, without what faulthandler prints, and nothing in it that a terminal obeys."""
+    if len(printed) >= KEPT:  # it begins anywhere in a line
+        printed = printed.partition(b"\n")[2] or printed
+    return printable(STACK.sub("", printed.decode(errors="replace")).strip())
+
+
+def printable(text: str) -> str:
+    """Spell the characters that a terminal would obey."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
 
 
 def environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from impls import places, probes
 from impls.contract import Declarations
 from impls.files import SpecError
 from impls.isolation import failures, wire
-from impls.isolation.process import LACKS_MEMORY, MORE_MEMORY, Limits, Process
+from impls.isolation.process import LACKS_MEMORY, MORE_MEMORY, Limits, Process, printable
 from impls.subject import Subject
 
 SIDES = ("right", "left")
@@ -156,7 +156,7 @@ class IsolatedSubject(Subject):
         name, refusal, said = answer["raised"]
         if self.process.limits.memory and LACKS_MEMORY.search(f"{name}: {said}"):
             said += MORE_MEMORY
-        error = failures.raised(name, refusal)(said)
+        error = failures.raised(printable(name), refusal)(printable(said))
         if answer["place"]:
             places.put(error, answer["place"])
         raise error

@@ -1,4 +1,4 @@
-"""What has threads when it is imported is not forked: their locks would be held, and their work never done."""
+"""Threads: what has some when it is imported is not forked, as their work would never be done; each has its place."""
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
@@ -6,12 +6,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 
-from impls.isolation import failures
+from impls.files import SpecError
+from impls.isolation import failures, process
+from impls.isolation.process import Limits
 from impls.isolation.subject import IsolatedSubject
 
 needs_a_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
+
+X = np.ones((1, 1, 3, 3), "f4")
 
 POOL = """
 #include <pthread.h>
@@ -118,3 +123,52 @@ def test_threads_of_python_that_are_started_at_import_stay(tmp_path):
         "def out_size(n):\n    return len(os.listdir('/proc/self/task'))\n"
     )
     assert IsolatedSubject("threads.py", tmp_path).call("out_size", 5) >= 2
+
+
+WAITS = """
+import ctypes, threading, time
+def wait():
+    time.sleep(600)
+threading.Thread(target=wait, daemon=True).start()
+def conv2d(x, *a, **k):
+    if threading.current_thread() is not threading.main_thread():
+        while True:
+            pass
+def avg_pool2d(x):
+    ctypes.string_at(0)
+def max_pool2d(x):
+    ctypes.CDLL(None).pause()
+"""
+
+
+def test_the_place_is_that_of_the_thread_that_fails(tmp_path):
+    (tmp_path / "waits.py").write_text(WAITS)
+    subject = IsolatedSubject("waits.py", tmp_path)
+    with pytest.raises(failures.Crashed, match=r"waits\.py:11 in avg_pool2d"):
+        subject.call("avg_pool2d", X)
+    subject.process.limit = 0.5
+    with pytest.raises(failures.Hung, match=r"waits\.py:13 in max_pool2d"):
+        subject.call("max_pool2d", X)
+    subject.process.limit = 0.5
+    with pytest.raises(failures.Hung, match=r"waits\.py:[89] in conv2d"):
+        subject.probe("threads", "conv2d", [X], {})
+
+
+def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "STARTING", 1.5)
+    (tmp_path / "hangs.py").write_text("import time\ntime.sleep(600)\n")
+    with pytest.raises(SpecError, match=r"no answer in 1\.5 s; --call-limit gives it more\n  at     .*hangs\.py:2 in"):
+        IsolatedSubject("hangs.py", tmp_path, Limits(seconds=0.1))
+
+
+def test_nothing_that_a_terminal_obeys_is_told_of_what_is_printed(tmp_path):
+    (tmp_path / "prints.py").write_text(
+        "import os\ndef out_size():\n    os.write(1, bytes(range(256)))\n    os.abort()\n"
+    )
+    subject = IsolatedSubject("prints.py", tmp_path)
+    with pytest.raises(failures.Crashed) as caught:
+        subject.call("out_size")
+    for told in (str(caught.value), subject.printed()):
+        assert r"\x00\x01" in told
+        assert r"\x1b" in told
+        assert not any(ord(character) < 32 and character not in "\t\n" for character in told)

@@ -1,7 +1,7 @@
 """Values as JSON, their arrays in shared memory: what is passed to an implementation and what comes back. Python 3.9.
 
 Nothing is pickled. What is no number, text, tuple, list, dict or array comes back as an object of a type of the same
-name: enough to say that it is not what was due. So do arrays of objects, as arrays of None.
+name: enough to say that it is not what was due. So do masked arrays and the like; arrays of objects, as arrays of None.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 10_000  # bits of an int
 _PLAIN = frozenset((type(None), bool, int, float, str))
 
 
 def encoded(value: Any, put: Callable[[Any], Any]) -> Any:
     """Make JSON of a value; `put` takes each array and gives what stands for it."""
     kind = type(value)
+    if kind is int and value.bit_length() > LONGEST:
+        return {"o": "int"}
     if kind in _PLAIN:
         return value
-    if isinstance(value, (np.ndarray, np.generic)):
+    if kind is np.ndarray or isinstance(value, np.generic):
         array = np.asarray(value)
         if array.dtype.hasobject or array.dtype.names:
             return {"n": list(array.shape)}
