@@ -132,7 +132,7 @@ class Worker:
                 return
             try:
                 framing.send(channel, answer)
-            except OSError:  # the parent does not wait for it any more
+            except OSError:  # the parent does not wait for it any more, or the channel was closed here
                 return
 
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
