@@ -138,16 +138,19 @@ def _limited(lines: pd.DataFrame) -> list[str]:
     its = lines.dropna(subset=["limit"])
     if not len(its):
         return []
-    over = its["workspace"] / (its["limit"] + BESIDE)
+    over = its["workspace"] - its["limit"]
     said = (
         f"{TILED}'s goal for memory is at most {size(TILE)} of columns, or {FEWEST} columns and the rest of their last "
-        f"row if these are more, and a strip of the padded image. To within {size(BESIDE)} it is met in "
-        f"{int((over <= 1).sum())} of {plural(len(its), 'layer')}"
+        f"row if these are more, and a strip of the padded image: it meets it in {int((over <= 0).sum())} of "
+        f"{plural(len(its), 'layer')}"
     )
-    if (over > 1).any():
+    if (over > 0).any():
         worst = its.loc[over.idxmax()]
-        said += (f", and missed by most in {worst['layer']} ({size(worst['workspace'])} for "
-                 f"{size(worst['limit'])})")  # fmt: skip
+        near, far = int(((over > 0) & (over <= BESIDE)).sum()), int((over > BESIDE).sum())
+        said += (
+            f", misses it by at most {size(BESIDE)}, as a call's own objects and buffers take, in {near} and by more "
+            f"in {far}, by most in {worst['layer']} ({size(worst['workspace'])} for {size(worst['limit'])})"
+        )
     return [said + "."]
 
 
