@@ -20,7 +20,7 @@ from typing import Any
 
 Call = Callable[[], Any]
 
-SECONDS = 0.07  # for the rounds of one case, as `lasting` counts them
+SECONDS = 0.06  # for the rounds of one case, as `lasting` counts them
 ROUNDS = 5, 100  # at least and at most
 LONG = 0.1  # seconds; a call that takes longer is not traced, which would make a loop in Python five times slower, and
 # needs no further one to be warm

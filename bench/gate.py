@@ -133,14 +133,13 @@ def shared(one: Any, other: Any) -> bool:
     return any(np.may_share_memory(mine, its) for mine, its in itertools.product(*both))
 
 
-def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any, data: Data | None = None) -> Judged:
-    """Judge the last result of the rounds, and one more, made after the call's arrays have been overwritten in place.
+def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any) -> Judged:
+    """Judge a result after the rounds, and one more, made after the call's arrays have been overwritten in place.
 
-    `data` are those of the last round, where they are not the case's own. The same bytes as before are right. Others
-    may be: an engine may add up in another order, where its memory lies otherwise, or of itself (deterministic =
-    False). So they are judged anew. Raises what the implementation raises.
+    The same bytes as before are right. Others may be: an engine may add up in another order, where its memory lies
+    otherwise, or of itself (deterministic = False). So they are judged anew. Raises what the implementation raises.
     """
-    if fingerprint(result) != found.prints[0] and not (verdict := held(subject, case, result, data=data)).agrees:
+    if fingerprint(result) != found.prints[0] and not (verdict := held(subject, case, result)).agrees:
         return Judged(f"{WRONG}: the result changed while it was timed", verdict.message)
     whole = other(subject, case)
     call.overwrite(inputs(whole))

@@ -70,8 +70,9 @@ class Timekeeper:
         except BaseException as error:
             self.fails(entry, error)
 
-        def after(result: Any) -> Judged:
-            return gate.after(subject, case, judged[0], call, result, variation.data())
+        def after(_: Any) -> Judged:
+            variation.restore()
+            return gate.after(subject, case, judged[0], call, call())
 
         self.rounds(benchmark, entry, call, expected, judged, facts, after, variation.vary, variation.check)
 

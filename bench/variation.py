@@ -55,15 +55,19 @@ class Variation:
 
     def vary(self) -> None:
         """Put right what was changed, and change another cell; then all is in cache again as after a call."""
-        mine = self.call.operands[self.number]
-        if self.place is not None:
-            mine[self.place] = self.true[self.place]
+        self.restore()
         self.place = self._chosen() if self.varies else None
         if self.place is not None:
-            mine[self.place] = self.true[self.place] / 2
+            self.call.operands[self.number][self.place] = self.true[self.place] / 2
         for operand in self.call.operands:
             if isinstance(operand, np.ndarray):
                 operand.max(initial=0)
+
+    def restore(self) -> None:
+        """Put right what was changed."""
+        if self.place is not None:
+            self.call.operands[self.number][self.place] = self.true[self.place]
+        self.place = None
 
     def check(self, result: Any) -> None:
         """Hold a round's result against the one on unchanged data. Raises Changed."""
