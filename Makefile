@@ -24,7 +24,7 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600 --hypothesis-seed=$(SEED)
 
 bench: $(VENV)/ready  ## how fast every layer is in every implementation; one thread, unless OMP_NUM_THREADS says more
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.25 --benchmark-save=bench
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.2 --benchmark-save=bench
 
 speed: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \
