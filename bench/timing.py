@@ -24,7 +24,7 @@ from oracles.geometry import Geometry
 
 TOO_SLOW = 2.0  # seconds
 MORE = 8  # calls beside the rounds: of the estimate, the gate and the warm-up, and after the rounds
-COLD = 3  # times as long as a round may take what it is estimated by
+COLD = 3  # times as long as a warm call may take the one that it is estimated by
 WHOLE = 1.5  # times: an estimate that exceeds the limit by less is held against a whole call
 
 
@@ -46,6 +46,7 @@ class Timekeeper:
         self.too_slow, self.baseline = too_slow, baseline
         self.gate, self.record, self.rehearse = Gate(), Record(), Rehearsal()
         self.rests = True  # whether nothing was computing in the background when that was last looked at
+        self.most = clock.ROUNDS[1]  # rounds of what was admitted last: as many as were rehearsed
         self.last = ""  # the implementation that was called last
         self._expected: dict[tuple[str, Case], float] = {}
 
@@ -92,8 +93,9 @@ class Timekeeper:
             each = [self._estimated(subject, case) for case in cases]
             if limit < sum(each) < WHOLE * limit:
                 each = [self._estimated(subject, case, whole=True) for case in cases]
-            for case, taken in zip(cases, each, strict=True) if sum(each) <= limit else ():
-                self.rehearse(subject.spec, case, limit, clock.rounds_for(taken, COLD * clock.SECONDS) + MORE)
+            self.most = clock.rounds_for(sum(each), COLD * clock.SECONDS)
+            for case in cases if sum(each) <= limit else ():
+                self.rehearse(subject.spec, case, limit, self.most + MORE)
         except BaseException as error:
             self.fails(entry, error)
         if (expected := sum(each)) > limit:
@@ -149,7 +151,7 @@ class Timekeeper:
         try:
             expected = self._warmed(call, expected, judged, events, limit)
             if not (slow := expected > limit):
-                result = rounds.run(benchmark, clock.rounds_for(expected))
+                result = rounds.run(benchmark, min(self.most, clock.rounds_for(expected)))
                 found = found if after is None else after(result)
         except clock.Overdue as error:
             slow, expected, detail = True, rounds.spent / len(rounds.cpu), str(error)
