@@ -139,3 +139,13 @@ def test_a_float16_answer_is_the_float32_one_rounded_once() -> None:
     for implementation in (loops, im2col, im2col_tiled):
         half, single = (implementation.conv2d(x.astype(t), w.astype(t), None, **keywords) for t in ("f2", "f4"))
         assert np.array_equal(half, single.astype(np.float16))
+
+
+@pytest.mark.parametrize("implementation", OTHERS, indirect=True)
+def test_windows_that_fit_once_across_have_their_gradients(implementation: Any) -> None:
+    x, w, dy = (whole(shape, 1, dtype="float32") for shape in ((1, 1, 64, 16), (1, 1, 16, 16), (1, 1, 49, 1)))
+    keywords: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0)}
+    for got, want in zip(
+        implementation.conv2d_backward(x, w, dy, **keywords), loops.conv2d_backward(x, w, dy, **keywords), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=0, atol=0.25)

@@ -123,20 +123,38 @@ class TorchAdapter:
             if dy.shape != (wanted := (x.shape[0], w.shape[0], *outputs)):
                 raise ValueError(f"dy shape {dy.shape}: the output's shape {wanted} is accepted")
         x, w, dy = in_c_order(x), in_c_order(w), in_c_order(dy)  # as in the forward pass
-        dx, dw, db = self.torch.ops.aten.convolution_backward(
-            self.tensor(dy),
-            self.tensor(x),
-            self.tensor(w),
-            [w.shape[0]],
-            stride,
-            padding,
-            dilation,
-            False,  # not transposed, hence no output padding
-            [0, 0],
-            groups,
-            [True, True, True],
-        )
+        with self.without_onednn(dy.shape[3] == 1 and w.shape[3] > 1):
+            dx, dw, db = self.torch.ops.aten.convolution_backward(
+                self.tensor(dy),
+                self.tensor(x),
+                self.tensor(w),
+                [w.shape[0]],
+                stride,
+                padding,
+                dilation,
+                False,  # not transposed, hence no output padding
+                [0, 0],
+                groups,
+                [True, True, True],
+            )
         return self.array(dx), self.array(dw), self.array(db)
+
+    @contextmanager
+    def without_onednn(self, leave_out: bool) -> Iterator[None]:
+        """Leave oneDNN out on the CPU where it is wrong.
+
+        In torch 2.13 it returns a wrong gradient of filters, from memory that it has not written, where windows about
+        16 wide and 4 or more high fit once across and some 30 times down: `pytest properties/` drew a 64x16 image.
+        """
+        switch, enabled = self.torch._C._set_mkldnn_enabled, self.torch._C._get_mkldnn_enabled()
+        if not (leave_out and enabled and self.device == "cpu"):
+            yield
+            return
+        switch(False)
+        try:
+            yield
+        finally:
+            switch(True)
 
     @on_device
     def max_pool2d(
