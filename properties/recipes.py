@@ -47,7 +47,9 @@ def spelled(name: str, operation: str, dtype: str, geometry: Geometry, arithmeti
         return f"{name}:{bits}"
     rng = random.Random(seed)
     if convolution and arithmetic.transforms:
-        x, w, dy = (rng.randint(-20, 20) for _ in range(3))
+        # two operands' exponents add; float16 ends sooner than 20 in either direction
+        low, high = form.least // 2, (math.frexp(form.largest)[1] - 3 - bits) // 2
+        x, w, dy = (rng.randint(max(-20, low), min(20, high)) for _ in range(3))
     elif operation.startswith("l2"):
         x, w, dy = _l2_exponents(form, bits, geometry, rng)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,7 +16,9 @@ from oracles import exact
 from oracles.case import Case
 from oracles.data import NAMES, RECIPES, arrays, magnitudes, recipe
 from oracles.formats import FORMATS
+from oracles.rounding import Arithmetic
 from oracles.truth import inputs
+from properties.recipes import spelled
 from properties.selfcheck import drawn
 
 EXACT = sorted(name for name, found in RECIPES.items() if found.kind == "exact" and name != "scaled")
@@ -55,6 +58,19 @@ def test_exact_recipes_keep_their_budget(data, operation, dtype, name):
         "l2_pool2d_backward": [x],
     }[operation]
     assert max(sums) <= 2**bits
+
+
+@given(st.data(), st.sampled_from(["conv2d", "conv2d_backward"]), st.sampled_from(sorted(FORMATS)))
+def test_scaled_data_for_a_transform_are_numbers_of_their_format(data, operation, dtype):
+    """None is infinite, nor is a product of two: float16 ends sooner than the others."""
+    case = drawn_case(data, operation, dtype, "gauss")
+    transform = Arithmetic(data.draw(st.sampled_from(["fft", "winograd(2,3;0,1,-1)"])))
+    case = replace(case, recipe=spelled("scaled", operation, dtype, case.geometry, transform, case.seed))
+    largest = [
+        np.abs(array.astype(np.float64)).max(initial=0.0) for array in inputs(case).values() if array is not None
+    ]
+    assert max(largest) <= FORMATS[dtype].largest
+    assert max(a * b for a, b in pairwise(largest)) <= FORMATS[dtype].largest
 
 
 @given(st.data(), st.sampled_from(["conv2d", "conv2d_backward"]))
