@@ -1,0 +1,171 @@
+"""Every property by one short word, so that a mutant can say in a line who must catch it."""
+
+from __future__ import annotations
+
+from properties import (
+    test_algebra_conv,
+    test_algebra_gradients,
+    test_algebra_pool,
+    test_algebra_symmetry,
+    test_arrays,
+    test_common,
+    test_edges,
+    test_gradients,
+    test_refusals,
+    test_repeatability,
+    test_scope,
+    test_shape,
+    test_sizes,
+    test_specials,
+    test_switches,
+    test_translation,
+    test_values,
+    test_worked_examples,
+    test_worked_gradients,
+)
+
+# operations
+
+POOLS = ("max_pool2d", "avg_pool2d", "l2_pool2d")
+FORWARD = ("conv2d", *POOLS)
+SHARING = ("avg_pool2d_backward", "l2_pool2d_backward")  # each gradient goes to all cells of its window
+WINDOWS = ("conv2d_backward", *SHARING)
+MAXIMUM_BACK = "max_pool2d_backward"
+BACKWARD = (*WINDOWS, MAXIMUM_BACK)
+
+# the definition
+
+EXACTLY = test_values.test_output_equals_the_definition_exactly
+ROUNDED = test_values.test_output_equals_the_definition_within_rounding
+VALUES = (EXACTLY, ROUNDED)
+ORDER = test_values.test_pooling_bears_ties_signs_and_order
+SHAPE = test_shape.test_output_has_the_shape_that_counting_gives
+COUNT = test_shape.test_out_size_counts_the_windows
+
+EXACT_GRADIENT = test_gradients.test_gradient_equals_the_definition_exactly
+ROUNDED_GRADIENT = test_gradients.test_gradient_equals_the_definition_within_rounding
+GRADIENTS = (EXACT_GRADIENT, ROUNDED_GRADIENT)
+ADJOINT = test_gradients.test_backward_is_the_adjoint_of_forward
+DERIVATIVE = test_gradients.test_gradient_is_the_directional_derivative
+DERIVATIVE_OF_MAX = test_gradients.test_gradient_of_max_pooling_is_the_directional_derivative
+DOUBLE = test_gradients.test_double_backward_is_the_adjoint_of_backward
+IDENTITIES = (ADJOINT, DERIVATIVE, DOUBLE)
+
+COMMON = test_common.test_common_layers_equal_the_definition
+COMMON_BACK = test_common.test_gradients_of_common_layers_equal_the_definition
+EDGES = test_edges.test_outputs_are_right_at_every_size
+EDGES_BACK = test_edges.test_gradients_are_right_at_every_size
+LARGE = test_sizes.test_large_outputs_equal_the_definition
+LARGE_BACK = test_sizes.test_large_gradients_equal_the_definition
+VARIANCE = test_sizes.test_rounding_errors_have_the_variance_of_correct_rounding
+NO_DIRECTION = test_sizes.test_rounding_errors_point_in_no_direction
+SMALL = test_scope.test_the_whole_operator_is_right_in_all_that_is_small
+SMALL_BACK = test_scope.test_the_whole_gradient_is_right_in_all_that_is_small
+SMALL_ORDERS = test_scope.test_every_order_in_a_small_window_has_its_maximum
+
+# switches, special values, refusals
+
+INSIDE = test_switches.test_switch_lies_in_its_window
+AT_SWITCH = test_switches.test_output_is_the_input_at_its_switch
+FIRST = test_switches.test_ties_go_to_the_first_maximum
+PADDING = test_switches.test_padding_never_wins
+ROUTED = test_switches.test_each_gradient_goes_to_its_switch_and_nowhere_else
+ACCUMULATED = test_switches.test_gradients_accumulate_where_windows_overlap
+NONE_LOST = test_switches.test_no_gradient_is_lost
+NUMBERING = test_switches.test_forward_and_backward_agree_on_the_numbering
+
+LOCAL = test_specials.test_non_finite_values_stay_local
+LOCAL_BACK = test_specials.test_non_finite_gradients_stay_local
+RANGE = test_specials.test_the_whole_range_is_kept
+SIGNS = test_specials.test_max_pooling_keeps_the_sign_of_zero_and_the_ends_of_the_range
+
+REFUSED = test_refusals.test_invalid_calls_are_refused
+REFUSED_SIZES = test_refusals.test_out_size_refuses_what_the_operations_refuse
+
+# arrays, repeated calls
+
+DTYPE = test_arrays.test_results_have_the_dtype_of_the_arrays
+UNWRITTEN = test_arrays.test_inputs_are_not_written
+LAYOUTS = test_arrays.test_arrays_lie_in_memory_in_any_way
+KEYWORDS = test_arrays.test_arrays_come_by_keyword_and_pairs_as_lists
+SHARED_INPUTS = test_arrays.test_image_and_filters_share_memory
+OWN_MEMORY = test_arrays.test_results_share_no_memory
+COPIED = test_arrays.test_a_result_that_equals_an_input_is_a_copy
+SURVIVE = test_arrays.test_earlier_results_survive_later_calls
+IN_PLACE = test_arrays.test_a_change_in_place_is_seen
+PREPARED = test_arrays.test_a_prepared_filter_serves_all_images
+
+SAME_BITS = test_repeatability.test_the_same_call_gives_the_same_bits
+EARLIER = test_repeatability.test_answers_do_not_depend_on_earlier_calls
+REFUSAL = test_repeatability.test_the_call_after_a_refusal_is_right
+THREADS = test_repeatability.test_threads_do_not_disturb_each_other
+
+# algebra
+
+LINEAR_IN_IMAGE = test_algebra_conv.test_convolution_is_linear_in_the_image
+LINEAR_IN_FILTER = test_algebra_conv.test_convolution_is_linear_in_the_filter
+BIAS = test_algebra_conv.test_the_bias_is_added_to_each_output_of_its_filter
+FILTERS_PERMUTED = test_algebra_conv.test_permuting_filters_permutes_outputs
+CHANNELS_PERMUTED = test_algebra_conv.test_the_order_of_channels_does_not_matter
+CHANNELS_ADD = test_algebra_conv.test_concatenated_channels_add
+GROUPS = test_algebra_conv.test_groups_are_separate_convolutions
+DILATION = test_algebra_conv.test_dilation_equals_a_filter_with_zeros_between
+MATRIX_PRODUCT = test_algebra_conv.test_a_filter_of_one_cell_is_a_matrix_product
+SINGLE_ONE = test_algebra_conv.test_a_filter_with_a_single_one_gives_the_image_back
+COMPOSED = test_algebra_conv.test_two_convolutions_are_one_with_the_filters_convolved
+
+LINEAR_IN_DY = test_algebra_gradients.test_gradients_are_linear_in_dy
+ONE_OPERAND = test_algebra_gradients.test_each_gradient_of_a_convolution_needs_one_operand
+GROUPS_BACK = test_algebra_gradients.test_gradients_of_groups_are_separate
+FILTERS_PERMUTED_BACK = test_algebra_gradients.test_permuting_filters_permutes_their_gradients
+DILATION_BACK = test_algebra_gradients.test_gradients_of_a_dilated_filter_are_those_at_its_taps
+PADDING_CUT = test_algebra_gradients.test_gradients_of_padding_are_cut_off
+
+AVERAGE_LINEAR = test_algebra_pool.test_average_pooling_is_linear
+UNIFORM = test_algebra_pool.test_average_pooling_is_a_uniform_convolution
+ROOT_OF_SQUARES = test_algebra_pool.test_l2_pooling_is_the_root_of_convolved_squares
+MAXIMUM_OF_TWO = test_algebra_pool.test_max_pooling_keeps_the_maximum_of_two_images
+LEVEL = test_algebra_pool.test_max_pooling_moves_with_the_level_of_the_image
+NOT_LINEAR = test_algebra_pool.test_max_pooling_is_not_linear
+OPENING = test_algebra_pool.test_max_pooling_after_min_pooling_back_changes_nothing
+ENLARGED = test_algebra_pool.test_pooling_an_enlarged_image_gives_it_back
+ONE_CELL = test_algebra_pool.test_windows_of_one_cell_pick_cells
+GLOBAL = test_algebra_pool.test_global_pooling_reduces_each_plane
+ROWS_THEN_COLUMNS = test_algebra_pool.test_pooling_rows_then_columns_pools_windows
+CONSTANT = test_algebra_pool.test_a_constant_image_pools_to_its_value
+
+MIRRORED = test_algebra_symmetry.test_mirrored_images_and_filters_give_mirrored_outputs
+MIRRORED_BACK = test_algebra_symmetry.test_mirrored_inputs_give_mirrored_gradients
+TRANSPOSED = test_algebra_symmetry.test_transposed_images_and_filters_give_transposed_outputs
+TRANSPOSED_BACK = test_algebra_symmetry.test_transposed_inputs_give_transposed_gradients
+BATCH = test_algebra_symmetry.test_a_batch_equals_its_images_one_by_one
+BATCH_BACK = test_algebra_symmetry.test_gradients_of_a_batch_are_those_of_its_images
+CHANNELS = test_algebra_symmetry.test_channels_are_pooled_one_by_one
+CHANNELS_BACK = test_algebra_symmetry.test_gradients_of_channels_are_pooled_one_by_one
+SCALED = test_algebra_symmetry.test_scaling_by_a_power_of_two_scales_the_output
+SCALED_BACK = test_algebra_symmetry.test_scaling_by_powers_of_two_scales_the_gradients
+STRIDE = test_algebra_symmetry.test_a_stride_keeps_some_of_the_outputs_of_stride_one
+PADDED = test_algebra_symmetry.test_padding_equals_cells_around_the_image
+SHIFTED = test_translation.test_outputs_move_with_the_image
+SMALL_SHIFTS = test_translation.test_max_pooling_does_not_see_small_shifts
+
+# worked examples of the course notes
+
+SEVEN = test_worked_examples.test_seven_cells_hold_five_windows_or_three
+NEURONS = test_worked_examples.test_a_row_of_neurons_gives_the_notes_numbers
+TEN = test_worked_examples.test_ten_cells_do_not_hold_four_and_a_half_windows
+ALEXNET = test_worked_examples.test_227_cells_fit_alexnets_first_layer_and_224_do_not
+COLUMNS = test_worked_examples.test_alexnets_first_layer_is_one_matrix_product
+WEIGHTS = test_worked_examples.test_a_neuron_has_as_many_weights_as_its_window_has_cells
+VOLUME = test_worked_examples.test_the_activation_maps_are_indexed_by_width_height_and_depth
+HALF = test_worked_examples.test_padding_by_half_a_filter_keeps_the_size
+THREE = test_worked_examples.test_three_filters_make_28x28x3_of_32x32x3_and_keep_it_with_padding
+QUARTER = test_worked_examples.test_pooling_224x224x64_by_two_keeps_a_quarter
+OVERLAP = test_worked_examples.test_windows_of_three_at_stride_two_overlap
+NETWORK = test_worked_examples.test_the_small_network_has_the_notes_volumes
+SHARED_FILTERS = test_worked_gradients.test_shared_filters_have_34944_parameters
+SUM = test_worked_gradients.test_a_shared_gradient_is_the_sum_of_the_unshared_ones
+FLIPPED = test_worked_gradients.test_the_backward_pass_is_a_convolution
+PEAK = test_worked_gradients.test_gradients_of_overlapping_windows_add
+NETWORK_BACK = test_worked_gradients.test_the_small_network_has_the_definitions_gradients
+TRAINED = test_worked_gradients.test_gradient_descent_lowers_the_loss
