@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +9,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis.errors import Flaky
 
-from impls import im2col
 from impls.subject import Subject
 from oracles.case import Case
 from oracles.verdict import Verdict
 from properties.examiner import Examiner, set_under_test
 from properties.laws import Law
+from properties.mutants import MUTANTS
+from properties.mutants.planting import Mutant
 
 
 def examine(
@@ -53,19 +53,6 @@ def examine(
     return examiner.failure
 
 
-def bites(property_: Callable[..., None], faulty: object, operation: str, examples: int = 200) -> tuple[Case, Verdict]:
-    """Give the failure that a property finds in a faulty implementation, once im2col has been seen to pass.
-
-    Raises AssertionError where im2col fails or the faulty one passes.
-    """
-    sound = examine(property_, im2col, operation, examples=30)
-    assert sound is None, f"im2col fails: {sound[0]}\n{sound[1].message}"
-    found = examine(property_, faulty, operation, examples)
-    assert found is not None, f"{property_.law.title!r} misses the fault"  # type: ignore[attr-defined]
-    return found
-
-
-def variant(base: object = im2col, **replaced: Any) -> types.SimpleNamespace:
-    """Copy a namespace, with some of its functions and declarations replaced; None stands for not offered."""
-    public = {name: getattr(base, name) for name in dir(base) if not name.startswith("_")}
-    return types.SimpleNamespace(**(public | replaced))
+def mutant(name: str, operation: str) -> Mutant:
+    """Find a mutant by its name. Raises StopIteration where there is none."""
+    return next(each for each in MUTANTS if (each.name, each.operation) == (name, operation))

@@ -16,8 +16,8 @@ from properties.claims import VERDICTS
 from properties.evidence import counts, images, measured, reach, sizes, values
 from properties.evidence.finding import DECISIONS
 from properties.evidence.kernels import Kernels
+from properties.mutants.planting import variant
 from properties.network import descent
-from properties.selfcheck.running import variant
 
 MODULES = (counts, images, measured, reach, sizes, values)
 Plant = Callable[[pytest.MonkeyPatch], object]  # spoils what it likes, and gives the kernels to be tried

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -15,29 +12,14 @@ from oracles.case import Case
 from properties import test_arrays as arrays
 from properties import test_repeatability as repeatability
 from properties.examiner import Examiner
+from properties.mutants.planting import variant
 from properties.neighbours import CHANGES, neighbour
 from properties.scripts import relaid
-from properties.selfcheck.beds import caught
-from properties.selfcheck.running import examine, variant
-from properties.selfcheck.test_arrays_bite import reads_in_the_order_of_memory, turns_fortran_arrays_round
-from properties.selfcheck.test_repeatability_bite import keeps_a_plan_for_the_shapes_only
-
-LAWS = [
-    (law, operation)
-    for module in (arrays, repeatability)
-    for law in vars(module).values()
-    if hasattr(law, "law") and law is not arrays.test_a_prepared_filter_serves_all_images
-    for operation in law.law.operations
-]
-
-
-@pytest.mark.parametrize(("law", "operation"), LAWS, ids=[f"{law.__name__[5:]}-{o}" for law, o in LAWS])
-def test_a_sound_implementation_passes(law: Any, operation: str) -> None:
-    assert examine(law, im2col, operation, examples=25, seed=7) is None
+from properties.selfcheck.running import examine, mutant
 
 
 def test_an_implementation_for_contiguous_arrays_owes_no_other_layout() -> None:
-    dense = variant(layouts="contiguous", conv2d=functools.partial(reads_in_the_order_of_memory(), im2col.conv2d))
+    dense = variant(mutant("reads_in_the_order_of_memory", "conv2d").make(), layouts="contiguous")
     assert examine(arrays.test_inputs_are_not_written, dense, "conv2d") is None
     with pytest.raises(AssertionError, match=r"nothing was examined: .*layouts"):
         examine(arrays.test_arrays_lie_in_memory_in_any_way, dense, "conv2d")
@@ -51,7 +33,10 @@ def test_an_implementation_may_declare_that_its_bits_change() -> None:
 
 
 def test_a_failure_is_told_as_one_layout_of_each_array() -> None:
-    case, verdict = caught(arrays.test_arrays_lie_in_memory_in_any_way, "conv2d", turns_fortran_arrays_round)
+    faulty = mutant("turns_fortran_arrays_round", "conv2d").make()
+    found = examine(arrays.test_arrays_lie_in_memory_in_any_way, faulty, "conv2d", examples=200)
+    assert found is not None
+    case, verdict = found
     assert case.detail("layout") in ("fortran", "mixed", "broadcast")
     assert Case.parse(str(case)) == case
     assert "x was " in verdict.message
@@ -62,7 +47,10 @@ def test_a_failure_is_told_as_one_layout_of_each_array() -> None:
 
 def test_a_failure_is_told_with_the_calls_before_it() -> None:
     law = repeatability.test_answers_do_not_depend_on_earlier_calls
-    _, verdict = caught(law, "max_pool2d", keeps_a_plan_for_the_shapes_only)
+    faulty = mutant("keeps_a_plan_for_the_shapes_only", "max_pool2d").make()
+    found = examine(law, faulty, "max_pool2d", examples=200)
+    assert found is not None
+    verdict = found[1]
     assert "of 9 is wrong; these were made, one after the other:" in verdict.message
     assert "call 1: x float" in verdict.message
 
