@@ -156,7 +156,9 @@ def test_what_turns_out_too_slow_is_recorded_with_the_time_it_took(monkeypatch):
         return im2col.conv2d(x, w, b, **parameters)
 
     _, row = refused(Timekeeper(too_slow=0.02), subject(conv2d=conv2d))
-    assert row["reason"] == "too slow, estimated 0.05 s"
+    reason, _, took = row["reason"].removesuffix(" s").rpartition(" ")
+    assert reason == "too slow, estimated"
+    assert 0.05 <= float(took) < 0.1  # it looks at the clock now and then
     assert row["detail"] == "one whole call took as long"
 
 

@@ -36,10 +36,15 @@ def verdict(case: Case, data: Given, name: str, output: np.ndarray, arithmetic: 
 
     data holds finite x, w and perhaps b, or x, w and dy.
     """
+    return judging(case, data, name, arithmetic)(output)
+
+
+def judging(case: Case, data: Given, name: str, arithmetic: Arithmetic = DIRECT) -> Callable[[np.ndarray], Verdict]:
+    """Sum up the inputs once, and give the function that holds any number of outputs against these sums."""
     number = FORMATS[case.dtype]
     if recipe(case).kind != "bounded" and arithmetic.sums(number).digits <= number.digits:
-        return _modular(case, data, name, output, arithmetic)
-    return _bounded(case, data, name, output, arithmetic)
+        return _modular(case, data, name, arithmetic)
+    return _bounded(case, data, name, arithmetic)
 
 
 def terms(g: Geometry, name: str) -> int:
@@ -69,60 +74,71 @@ def unit(data: Given, name: str) -> int:
 OVER = {"y": "over all k", "dx": "over all c", "dw": "over the k of a group", "db": "of dy"}
 
 
-def _modular(case: Case, data: Given, name: str, output: np.ndarray, arithmetic: Arithmetic) -> Verdict:
+def _modular(case: Case, data: Given, name: str, arithmetic: Arithmetic) -> Callable[[np.ndarray], Verdict]:
     """Compare integers modulo 2**64."""
     g, power = case.geometry, unit(data, name)
-    found = np.ldexp(output.astype(np.float64), -power)
-    if arithmetic.transforms:
-        found = np.rint(found)
-    with np.errstate(invalid="ignore"):
-        whole = (np.abs(found) < 2.0**62) & (found == np.rint(found))
-    if not whole.all():
-        place = np.unravel_index(int(whole.argmin()), whole.shape)
-        return _wrong(name, f"{int((~whole).sum())} of {whole.size} elements are no sums of the inputs", place)
     powers = {key: spacing(array) for key, array in data.items()} | {"b": power}
     if name == "y":  # products and bias meet in units of 2**power, so x may have to be shifted
         powers["x"] = power - powers["w"]
     integers = {key: np.ldexp(array.astype(np.float64), -powers[key]).astype(np.int64) for key, array in data.items()}
     weights = case.rng(2).integers(-(2**62), 2**62, _folded(g, name)) * 2 + 1
-    difference = _fold(found.astype(np.int64), name, g, weights) - _folded_sums(g, integers, name, weights)
-    if not difference.any():
-        return Verdict(elements=output.size)
-    wrong = difference != 0
-    place = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    return _wrong(name, f"{int(wrong.sum())} of {wrong.size} exact sums {OVER[name]} differ", place)
+    sums = _folded_sums(g, integers, name, weights)
+
+    def judged(output: np.ndarray) -> Verdict:
+        found = np.ldexp(output.astype(np.float64), -power)
+        if arithmetic.transforms:
+            found = np.rint(found)
+        with np.errstate(invalid="ignore"):
+            whole = (np.abs(found) < 2.0**62) & (found == np.rint(found))
+        if not whole.all():
+            place = np.unravel_index(int(whole.argmin()), whole.shape)
+            return _wrong(name, f"{int((~whole).sum())} of {whole.size} elements are no sums of the inputs", place)
+        wrong = _fold(found.astype(np.int64), name, g, weights) != sums
+        if not wrong.any():
+            return Verdict(elements=output.size)
+        place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        return _wrong(name, f"{int(wrong.sum())} of {wrong.size} exact sums {OVER[name]} differ", place)
+
+    return judged
 
 
-def _bounded(case: Case, data: Given, name: str, output: np.ndarray, arithmetic: Arithmetic) -> Verdict:
+def _bounded(case: Case, data: Given, name: str, arithmetic: Arithmetic) -> Callable[[np.ndarray], Verdict]:
     """Compare float64 sums with signs +-1."""
     g, number = case.geometry, FORMATS[case.dtype]
     real = {key: array.astype(np.float64) for key, array in data.items()}
     signs = case.rng(2).choice([-1.0, 1.0], _folded(g, name))
-    with np.errstate(invalid="ignore", over="ignore"):
-        found = output.astype(np.float64)
-        error = np.abs(_fold(found, name, g, signs) - _folded_sums(g, real, name, signs))
-    error = np.where(np.isnan(error), np.inf, error)
+    sums = _folded_sums(g, real, name, signs)
     sizes = {key: np.abs(array) for key, array in real.items()}
     ones = np.ones(signs.shape)
     total, most = (_folded_sums(g, sizes, name, ones, how) for how in (np.sum, np.max))
     accumulator, n, count = arithmetic.sums(number), terms(g, name), _folds(g, name)
-    parts = [(np.array(count * (n + 2) * number.h), np.array(math.sqrt(count) * (n + 2) * number.h))]
+    within = [(np.array(count * (n + 2) * number.h), np.array(math.sqrt(count) * (n + 2) * number.h))]
     if recipe(case).kind == "bounded":
-        parts += _errors(case, sizes, name, arithmetic, total, most)
-    if accumulator.digits > number.digits:  # stored once more: u |y| for each, y being near what was found
-        near = number.u / (1 - number.u) * np.abs(found)
-        parts = [(a * (1 + 3 * number.u), b * (1 + 3 * number.u)) for a, b in parts]
-        parts.append((_fold(near, name, g, ones), np.sqrt(_fold(near * near, name, g, ones))))
-    likely = math.sqrt(2 * math.log(2 * max(1, error.size) / CHANCE))
-    bound = np.minimum(sum(part for part, _ in parts), likely * sum(part for _, part in parts))
-    bound = bound + rounding.gamma(n + count + 3, OURS) * total
-    with np.errstate(over="ignore"):
-        ratio = np.where(error == 0, 0.0, error / bound)
-    if (ratio <= 1).all():
-        return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size)
-    place = np.unravel_index(int(ratio.argmax()), ratio.shape)
-    told = f"{int((ratio > 1).sum())} of {ratio.size} sums {OVER[name]} are further off than rounding explains"
-    return _wrong(name, told, place, float(ratio[place]))
+        within += _errors(case, sizes, name, arithmetic, total, most)
+    del real, sizes  # all that is kept is as large as a channel
+
+    def judged(output: np.ndarray) -> Verdict:
+        parts = within
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = output.astype(np.float64)
+            error = np.abs(_fold(found, name, g, signs) - sums)
+        error = np.where(np.isnan(error), np.inf, error)
+        if accumulator.digits > number.digits:  # stored once more: u |y| for each, y being near what was found
+            near = number.u / (1 - number.u) * np.abs(found)
+            parts = [(a * (1 + 3 * number.u), b * (1 + 3 * number.u)) for a, b in parts]
+            parts.append((_fold(near, name, g, ones), np.sqrt(_fold(near * near, name, g, ones))))
+        likely = math.sqrt(2 * math.log(2 * max(1, error.size) / CHANCE))
+        bound = np.minimum(sum(part for part, _ in parts), likely * sum(part for _, part in parts))
+        bound = bound + rounding.gamma(n + count + 3, OURS) * total
+        with np.errstate(over="ignore"):
+            ratio = np.where(error == 0, 0.0, error / bound)
+        if (ratio <= 1).all():
+            return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size)
+        place = np.unravel_index(int(ratio.argmax()), ratio.shape)
+        told = f"{int((ratio > 1).sum())} of {ratio.size} sums {OVER[name]} are further off than rounding explains"
+        return _wrong(name, told, place, float(ratio[place]))
+
+    return judged
 
 
 def _errors(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -35,21 +35,42 @@ def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmet
 
     data is what truth.inputs gives; result is the output, or the tuple of them. What is not finite is only sampled.
     """
-    names = outputs(case.operation)
-    results = (result,) if len(names) == 1 else result
-    if not isinstance(results, (tuple, list)) or len(results) != len(names):
-        return Verdict(DIFFERS, f"returned {type(result).__name__} where {', '.join(names)} are due", math.inf)
-    rng, found = case.rng(1), []
-    for name, output in zip(names, results, strict=True):
-        shape = shape_of(case, name)
-        dtype = np.dtype(np.int64 if name == "switches" else FORMATS[case.dtype].array)
-        complaint = form(name, output, shape, dtype)
-        if complaint:
-            return Verdict(DIFFERS, complaint, math.inf)
-        places = sample(shape, max(8, min(count, SUMMANDS // max(1, terms(case.geometry, name)))), rng)
-        found.append(_judged(at(case, data, name, places, arithmetic), output, places))
-        found.append(whole(case, data, name, output, arithmetic))
-    return joined(found)
+    return Standard(case, data, count, arithmetic).verdict(result)
+
+
+class Standard:
+    """What results on some data are held against, found once for any number of results. Parameters as in `verdict`."""
+
+    def __init__(self, case: Case, data: Arrays, count: int = 200, arithmetic: Arithmetic = DIRECT) -> None:
+        self.case, self.data, self.count, self.arithmetic = case, data, count, arithmetic
+        self._parts: dict[str, tuple[np.ndarray, Truth, Callable[[np.ndarray], Verdict]]] = {}
+        self._rng = case.rng(1)
+
+    def verdict(self, result: Any) -> Verdict:
+        """Hold one result against the standard."""
+        names, case = outputs(self.case.operation), self.case
+        results = (result,) if len(names) == 1 else result
+        if not isinstance(results, (tuple, list)) or len(results) != len(names):
+            return Verdict(DIFFERS, f"returned {type(result).__name__} where {', '.join(names)} are due", math.inf)
+        found = []
+        for name, output in zip(names, results, strict=True):
+            dtype = np.dtype(np.int64 if name == "switches" else FORMATS[case.dtype].array)
+            complaint = form(name, output, shape_of(case, name), dtype)
+            if complaint:
+                return Verdict(DIFFERS, complaint, math.inf)
+            places, truth, all_of = self._part(name)
+            found += [_judged(truth, output, places), all_of(output)]
+        return joined(found)
+
+    def _part(self, name: str) -> tuple[np.ndarray, Truth, Callable[[np.ndarray], Verdict]]:
+        """Give the places of an output that are looked at, the truth there, and what judges all of it."""
+        if name not in self._parts:
+            case = self.case
+            count = max(8, min(self.count, SUMMANDS // max(1, terms(case.geometry, name))))
+            places = sample(shape_of(case, name), count, self._rng)
+            truth = at(case, self.data, name, places, self.arithmetic)
+            self._parts[name] = places, truth, judging(case, self.data, name, self.arithmetic)
+        return self._parts[name]
 
 
 def whole(case: Case, data: Arrays, name: str, output: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Verdict:
@@ -57,12 +78,18 @@ def whole(case: Case, data: Arrays, name: str, output: np.ndarray, arithmetic: A
 
     Agrees, having looked at no element, where the data are not finite.
     """
+    return judging(case, data, name, arithmetic)(output)
+
+
+def judging(case: Case, data: Arrays, name: str, arithmetic: Arithmetic = DIRECT) -> Callable[[np.ndarray], Verdict]:
+    """Give the function that holds all elements of one output against what is worked out here once."""
     given = {key: array for key, array in data.items() if array is not None}
     if not all(np.isfinite(array).all() for array in given.values()):
-        return Verdict()
+        return lambda output: Verdict()
     if case.operation in CONVOLUTIONS:
-        return checksum.verdict(case, given, name, output, arithmetic)
-    return judge((tapwise.truth(case, given, name, arithmetic),), output)
+        return checksum.judging(case, given, name, arithmetic)
+    truth = tapwise.truth(case, given, name, arithmetic)
+    return lambda output: judge((truth,), output)
 
 
 def outputs(operation: str) -> tuple[str, ...]:
