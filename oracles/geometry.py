@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import gcd
 
 _AXIS = re.compile(r"i(\d+)k(\d+)s(\d+)p(\d+),(\d+)d(\d+)(c?)")
 _GEOMETRY = re.compile(r"n(\d+)c(\d+)(?:k(\d+)g(\d+))?")
@@ -85,8 +86,8 @@ class Axis:
 
     @property
     def overlap(self) -> int:
-        """At most so many windows hold one cell: ceil(F/S)."""
-        return -(-self.extent // self.stride)
+        """At most so many windows hold one cell: ceil(F/S), and more where steps of D and S meet in the same cells."""
+        return -(-self.extent // (self.stride // gcd(self.stride, self.dilation)))
 
     def strict(self) -> Axis:
         """Itself where the windows fit without remainder. Raises ValueError where they do not."""
@@ -188,7 +189,7 @@ class Geometry:
 
     @property
     def overlap(self) -> int:
-        """At most so many windows hold one cell: ceil(FH/sh) ceil(FW/sw)."""
+        """At most so many windows hold one cell: ceil(FH/sh) ceil(FW/sw) where they are dense."""
         return self.vertical.overlap * self.horizontal.overlap
 
     @property
