@@ -115,10 +115,10 @@ def cancelling(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
 
 
 def huge(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
-    """One element a hundred or a thousand times as large as the others."""
+    """One element a hundred times as large as the others; or 1e3 or 1e12 times: even float64 then loses the others."""
     values = rng.standard_normal(shape)
     if values.size:
-        values.flat[rng.integers(values.size)] = most
+        values.flat[rng.integers(values.size)] = float(most) ** (rng.choice((1, 4)) if most >= 1000 else 1)
     return values
 
 

@@ -54,6 +54,17 @@ def small_floats_summed_as_they_are_stored(copy):
     arguments(copy, wide=lambda right, array: array.astype(array.dtype.newbyteorder("=")))
 
 
+@around("avg_pool2d", by=(ROUNDED,))
+def averages_from_a_summed_area_table(correct, x, *, size, **p):
+    """Averages are differences of running sums in float64: behind a huge cell small ones are lost."""
+    y = correct(x, size=size, **p)
+    if not np.isfinite(x).all() or x.dtype == np.float64 or not x.size:
+        return y
+    largest = abs(x).cumsum(2, dtype=np.float64).cumsum(3)[:, :, -1:, -1:]  # in whose last place every difference ends
+    grain = 2.0 ** np.ceil(np.log2(np.maximum(largest, 1e-300)) - 53)
+    return (np.rint(y * (size[0] * size[1]) / grain) * grain / (size[0] * size[1])).astype(x.dtype)
+
+
 @around("max_pool2d_backward", by=(EXACT_GRADIENT, ACCUMULATED))
 def maxima_accumulated_in_float16(correct, dy, switches, x_shape):
     """Gradients that meet are added up in float16."""
