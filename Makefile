@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # The tests' cases are those of the files at hand: others in each commit, and the same wherever it is tested.
 SEED   ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree}) 2>/dev/null)
 
-.PHONY: verify test bench speed report clean
+.PHONY: verify test mutants bench speed report clean
 
 verify: $(VENV)/ready  ## every property on every implementation, the matrix, and a page
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600; status=$$?; \
@@ -22,6 +22,9 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/lint-imports --no-cache
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties \
 		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600 --hypothesis-seed=$(SEED)
+
+mutants: $(VENV)/ready  ## every planted fault before every property: what kills what, after how many examples
+	$(ONE_THREAD) $(BIN)/python -m properties.mutants --jobs $(JOBS)
 
 bench: $(VENV)/ready  ## how fast every layer is in every implementation; one thread, unless OMP_NUM_THREADS says more
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.2 --benchmark-save=bench

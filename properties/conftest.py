@@ -20,7 +20,7 @@ import conftest as root
 from impls import places
 from impls.subject import Subject
 from oracles.case import Case, DetailError
-from properties import again, messages
+from properties import again, likeness, messages, order
 from properties.database import Examples
 from properties.examiner import Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
@@ -124,7 +124,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 waiting[spec] += config.stash[root.STATE].subjects[spec].offers(operation)
             else:
                 idle.append(item)
-    items.sort(key=_rank)
+    items.sort(key=lambda item: order.rank(item.path))
     if idle:
         config.hook.pytest_deselected(items=idle)
         items[:] = [item for item in items if item not in idle]
@@ -132,20 +132,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"--case: none of the {len(idle)} properties collected is about such a case")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))  # they share the work, and the time for it
     config.stash[BUDGET] = Budget(config.option.budget / workers, {k: -(-n // workers) for k, n in waiting.items()})
-
-
-# What is cheap and catches most comes first: a run that stops at the first failure, or runs out of time, has done it.
-FIRST = (
-    "values", "gradients", "common", "edges", "shape", "worked_examples", "worked_gradients", "refusals", "switches",
-    "specials", "arrays", "repeatability", "sizes",
-)  # fmt: skip
-
-
-def _rank(item: pytest.Item) -> int:
-    """Where a file's properties stand in the run; files that are not named keep their order behind the others."""
-    theme = item.path.stem.removeprefix("test_")
-    is_property = item.path.parent == root.ROOT / "properties"
-    return FIRST.index(theme) if is_property and theme in FIRST else len(FIRST)
 
 
 @pytest.fixture(scope="session")
@@ -173,7 +159,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.perf_counter()
     try:
         case = config.stash[root.STATE].case
-        if case is not None and (reason := _declined(examiner, case)):
+        if case is not None and (reason := examiner.declined(case)):
             examiner.tallies[case.dtype] = Tally(unsupported={reason: 1})
             pytest.skip(f"{spec} {reason}")
         elif case is not None:
@@ -205,16 +191,6 @@ def _examine_one(law: Law, examiner: Examiner, case: Case) -> None:
         pytest.skip(f"--case: {error}")
 
 
-def _declined(examiner: Examiner, case: Case) -> str:
-    """What the implementation does not offer of the case that --case asks for; "" where it offers all."""
-    if case.dtype not in examiner.formats:
-        return f"declares no {case.dtype}"
-    for option in case.needs:
-        if case.operation != "out_size" and not examiner.option(option):
-            return f"declares no {option}"
-    return examiner.subject.declared.beyond(case.geometry.sizes)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Turn what was found into rows, and a failure into a diagnosis."""
@@ -225,6 +201,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         kept = settings.default.database
         if isinstance(kept, Examples):
             kept.finish(smallest=not examiner.hurried and UNSHRUNK not in item.stash and not _suites_own(call))
+        printed = examiner.subject.printed()  # before more is asked of it, for a diagnosis
         found = _rows(item, examiner, law, call)
         if report.failed and examiner.failure is not None and not _suites_own(call):
             report.longrepr = _brief(found[0]["message"]) if UNSHRUNK in item.stash else found[0]["message"]
@@ -235,7 +212,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             reason = f"a fault of Poolproof, not of {examiner.subject.spec}: {call.excinfo.exconly()}"
             report.sections.insert(0, ("whose fault", reason))
             found = [row | {"verdict": "not reached", "reason": reason} for row in found[:1]]
-        if report.failed and (printed := examiner.subject.printed()):
+        if report.failed and printed:
             report.sections.append((f"printed by {examiner.subject.spec}", printed))
         report.poolproof_rows = found
     return report  # type: ignore[return-value]
@@ -291,7 +268,9 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
                 verdict, passes = again.tried(item, examiner, law, flaky=flaky, alone=alone)
             verdict = again.diagnosed(examiner, verdict)
             try:
+                like = likeness.nearest(examiner, law, case) if shrunk and verdict.kind in likeness.COMPARED else []
                 how = {"shrunk": shrunk, "late": late, "passes": passes, "options": again.options(item.config)}
+                how["like"] = like
                 text = messages.told(examiner, _where(item), law, case, verdict, **how)
             except Exception as error:  # a verdict is worth more than what is told of it
                 text = f"{verdict.message}\n\nno more can be told of {case}, a fault of Poolproof: {error!r}"

@@ -112,6 +112,15 @@ class Examiner:
             return False  # out_size takes one number for both sides; only max pooling is dilated
         return name in self.options and (parameter is None or self.subject.takes(operation, parameter))
 
+    def declined(self, case: Case) -> str:
+        """What the implementation declares that it does not offer of a case drawn for any; "" where it offers all."""
+        if case.dtype not in self.formats:
+            return f"declares no {case.dtype}"
+        for option in case.needs:
+            if case.operation != "out_size" and not self.option(option):
+                return f"declares no {option}"
+        return self.subject.declared.beyond(case.geometry.sizes)
+
     # calls
 
     def run(self, case: Case, data: dict[str, np.ndarray | None] | None = None) -> Any:
@@ -215,6 +224,8 @@ class Examiner:
                 raise error
         self.subject.begin(case.seed)
         try:
+            if reason := self.declined(case):  # an @example is the same for all
+                raise Unsupported(reason)
             with np.errstate(all="ignore"):  # a law may be given infinities to compute with
                 law(self, case)
         except Unsupported as reason:

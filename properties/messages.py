@@ -40,11 +40,12 @@ def told(
     late: bool = False,
     passes: str = "",
     options: Sequence[str] = (),
+    like: Sequence[object] = (),
 ) -> str:
     """The whole message of a failed property; `node` is what pytest takes for it, `options` what it needs beside.
 
     `shrunk`: it was made as small as it would go, unless that came to a `late` end. `passes`: when the case was tried
-    again and did not fail.
+    again and did not fail. `like`: the faults that it behaves like.
     """
     spec = examiner.subject.spec
     again = " ".join(["pytest", shlex.quote(node), f"--impl={shlex.quote(spec)}", *options])
@@ -56,6 +57,8 @@ def told(
         "",
         *geometry(case),
     ]
+    if like:
+        lines += ["", "behaves like:", *(f"  {each}" for each in like)]
     if not shrunk:
         lines += [f"not made smaller, as {case.operation} had failed before; alone it would be:", f"  {again}"]
     elif late:

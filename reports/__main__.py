@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports import ledger
+from reports import kills, ledger
 from reports.markdown import as_markdown
 from reports.matrix import matrix
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reports.benchmarks import Benchmarks
 
 PAGE, RESULTS = Path("report/index.html"), Path("results")
+MUTANTS = RESULTS / "mutants.jsonl"
 INSTALL = "pip install -c constraints.txt jinja2 matplotlib pandas"
 
 
@@ -60,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
         "--layers", action="append", default=[], metavar="LIST",
         help="which layers to draw, repeatable: names and patterns, separated by commas (default: all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--mutants", type=Path, metavar="FILE",
+        help=f"the table that `make mutants` writes (default: {MUTANTS})",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help=f"write the page (default: {PAGE}, if nothing below is asked for)")  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
@@ -96,12 +101,24 @@ def _drawn(options: argparse.Namespace) -> int:
             for line in unread or [str(trouble)]:
                 _say(line)
             return 1
-        html, unread = page.drawn(run, rows, found, baseline, unread)
+        html, unread = page.drawn(run, rows, found, baseline, unread, _mutants(options, unread))
         page.write(out, html)
         print(out)
     for line in unread:
         _say(line)
     return 1 if unread else 0
+
+
+def _mutants(options: argparse.Namespace, unread: list[str]) -> kills.Table | None:
+    """Return the table of mutants; None where there is none, or where it cannot be read, and then say so."""
+    file = options.mutants or MUTANTS
+    if not options.mutants and not file.exists():
+        return None
+    try:
+        return kills.read(file)
+    except ledger.LedgerError as error:
+        unread.append(str(error))
+        return None
 
 
 def _benchmarks(options: argparse.Namespace) -> tuple[Benchmarks | None, str, list[str]]:

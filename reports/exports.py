@@ -35,7 +35,7 @@ def read_export(file: str | os.PathLike[str]) -> tuple[Run, list[Row]]:
         raise LedgerError(f"{file}:{len(lines) + 1}: the last line is cut off: export the run again")
     if not lines:
         raise LedgerError(f"{file}: empty: export the run again")
-    head = _parse(file, 1, lines[0])
+    head = parsed(file, 1, lines[0])
     if head.get("poolproof") != "verdicts":
         raise LedgerError(f"{file}:1: not an export of verdicts: write one with `python -m reports --export FILE`")
     if head.get("schema") != SCHEMA:
@@ -48,7 +48,7 @@ def read_export(file: str | os.PathLike[str]) -> tuple[Run, list[Row]]:
     content: dict[tuple[str, ...], Row] = {}
     for number, line in enumerate(lines[1:], start=2):
         try:
-            row = Row.from_json(_parse(file, number, line))
+            row = Row.from_json(parsed(file, number, line))
         except (TypeError, ValueError) as error:
             raise LedgerError(f"{file}:{number}: not a row: {error}") from error
         if row.key() in content:
@@ -59,7 +59,8 @@ def read_export(file: str | os.PathLike[str]) -> tuple[Run, list[Row]]:
     return run, list(content.values())
 
 
-def _parse(file: str | os.PathLike[str], number: int, line: str) -> dict[str, Any]:
+def parsed(file: str | os.PathLike[str], number: int, line: str) -> dict[str, Any]:
+    """Read one line of a file as a JSON object, whose numbers are finite. Raises LedgerError naming the line."""
     try:
         content = json.loads(line, parse_constant=_refuse_number, parse_float=_finite, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:

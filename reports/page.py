@@ -11,9 +11,10 @@ from typing import Any
 
 import jinja2
 
-from reports import claims, error_figures, errors, sources
+from reports import claims, error_figures, errors, mutants, mutants_figures, sources
 from reports.benchmarks import HOW, Benchmarks
 from reports.errors import ratio
+from reports.kills import Table
 from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
 from reports.rows import VERDICTS, Row, Run, fails, severity, worst
 from reports.section import Section
@@ -55,9 +56,17 @@ def render(
 
 
 def drawn(
-    run: Run | None, rows: list[Row], found: Benchmarks | None = None, baseline: str = "", notices: Iterable[str] = ()
+    run: Run | None,
+    rows: list[Row],
+    found: Benchmarks | None = None,
+    baseline: str = "",
+    notices: Iterable[str] = (),
+    faults: Table | None = None,
 ) -> tuple[str, list[str]]:
-    """Return the page, and a line for each thing that it lacks because it cannot be read, as it says them on top."""
+    """Return the page, and a line for each thing that it lacks because it cannot be read, as it says them on top.
+
+    `faults` is what the suite's own mutants have shown.
+    """
     verdicts = matrix(rows, run)
     seen = {row.verdict for cell in verdicts.cells for row in cell.rows}
     cards = {f"failure-{number}": row for number, row in enumerate(verdicts.failures, start=1)}
@@ -84,6 +93,7 @@ def drawn(
         not_offered=not_offered(verdicts),
         errors=_errors(rows, numbers),
         measured=speeds,
+        proof=_proof(faults) if faults else [],
         how=HOW,
         worked=worked,
         sources={line.property: cited[line.property] for line in worked if line.property in cited},
@@ -170,6 +180,26 @@ def _errors(rows: list[Row], numbers: dict[str, int]) -> Section | None:
         errors.caption(found, rows), error_figures.error_ratios(found, numbers), errors.table(found),
         "Largest error in units of its bound, for each operation and implementation.",
     )  # fmt: skip
+
+
+def _proof(faults: Table) -> list[Section]:
+    return [
+        Section(
+            "mutants", "What the suite catches",
+            "Faults planted in a correct implementation, one each, by class: each mark is as large as the number of "
+            "mutants that need so many examples of the quickest property that must kill them, run alone; the upright "
+            "line is the median of its class, and a cross a mutant that is alive.",
+            mutants.caption(faults), mutants_figures.soon(faults), mutants.numbers(faults),
+            "Examples that each class of mutants needs.",
+        ),
+        Section(
+            "kills", "Which properties catch it",
+            "The darker, the more of a class's mutants some property of the file kills, of those whose operation it "
+            "speaks of; the number counts them.",
+            mutants.parts(faults), mutants_figures.kills(faults), mutants.of_properties(faults),
+            "Mutants killed, for each class and each file of properties.",
+        ),
+    ]  # fmt: skip
 
 
 def _timed(found: Benchmarks) -> str:
