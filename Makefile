@@ -27,7 +27,7 @@ mutants: $(VENV)/ready  ## every planted fault before every property: what kills
 	$(ONE_THREAD) $(BIN)/python -m properties.mutants --jobs $(JOBS)
 
 bench: $(VENV)/ready  ## how fast every layer is in every implementation; one thread, unless OMP_NUM_THREADS says more
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.2 --benchmark-save=bench
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.12 --benchmark-save=bench
 
 speed: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \

@@ -19,6 +19,7 @@ from bench.timing import TOO_SLOW, NotTimed, Timekeeper
 from impls.subject import Subject
 
 KEEPER = pytest.StashKey[Timekeeper]()
+ENOUGH = 30  # timings of the baseline in a module, each made again; of more, every third shows the noise
 CHOSEN = pytest.StashKey[frozenset[str]]()  # names of layers and experiments
 
 Bench = Callable[[], None]
@@ -77,6 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     first = [(layer, operation, spec, "") for layer in found for operation in layer.operations for spec in specs]
     baseline = summary.baseline(specs)
     again = [(*each, "again") for *each, _ in first if each[2] == baseline and not each[0].sweep]
+    again = again[:: 3 if len(again) > ENOUGH else 1]  # of three, so that forward and backward take turns
     items = [(layer.name, operation, spec, when) for layer, operation, spec, when in [*first, *again]]
     names = summary.short(specs)
     ids = ["-".join(filter(None, (layer, operation, names[spec], when))) for layer, operation, spec, when in items]
