@@ -17,10 +17,24 @@ from properties.recipes import possible, spelled
 RUNGS = tuple(n + d for n in (8, 16, 32, 64, 128, 256) for d in (0, 1, -1))
 LARGEST = {"N": 257, "C": 257, "K": 257, "G": 65, "H": 257, "W": 257, "F": 17, "D": 33, "P": 33}  # C, K of a group
 WORK = 2_000_000  # multiply-adds of one call at most
+WIDEST = 600  # cells along one axis, at which it has as many outputs as a rung says
 CELLS = 150_000  # elements of the image at most
 STRIDES = (1, 2, 3, 8)
 
-CHOICES = ("first", "second", "one", "tall", "padding", "where", "stride H", "stride W", "dtype", "recipe", *LARGEST)
+CHOICES = (
+    "first",
+    "second",
+    "one",
+    "outputs",
+    "tall",
+    "padding",
+    "where",
+    "stride H",
+    "stride W",
+    "dtype",
+    "recipe",
+    *LARGEST,
+)
 
 
 def large_cases(recipes: tuple[str, ...] = ("wide", "gauss")) -> SearchStrategy[Case]:
@@ -75,8 +89,12 @@ def _axis(
     if pooling:
         dilation, padding = 1, min(padding, extent - 1)
     padding = padding if padding in limits.get("P", (padding,)) else limits["P"][0]
-    cells = max(size[letter], dilation * (extent - 1) + 1 - 2 * padding)
-    return Axis(cells, extent, choices.pick(f"stride {letter}", steps), dilation, padding, padding)
+    stride, reach = choices.pick(f"stride {letter}", steps), dilation * (extent - 1) + 1
+    cells = size[letter]
+    needed = (cells - 1) * stride + reach - 2 * padding
+    if letter in large and letter not in limits and choices.has("outputs") and needed <= WIDEST:  # so many outputs
+        cells = needed
+    return Axis(max(cells, reach - 2 * padding, 1), extent, stride, dilation, padding, padding)
 
 
 def _within(size: dict[str, int], axes: list[Axis], pools: bool) -> dict[str, int]:

@@ -30,6 +30,7 @@ class Law:
     details: frozenset[str]
     any_case: bool  # whether it holds of every case of its operations, not only of those it draws
     cases: SearchStrategy[Case]  # what it draws from
+    stays: str  # why it is there although others kill all the mutants that it kills; "" where they do not
     one: Callable[[Examiner, Case], bool]  # a single case; False where it is declared unsupported
     unshrunk: Callable[..., None]  # drawn cases, the first failure reported as it is
 
@@ -41,11 +42,13 @@ def law(
     *,
     details: Sequence[str] = (),
     any_case: bool = False,
+    stays: str = "",
 ) -> Callable[[Property], Callable[..., None]]:
     """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
 
     The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
-    it reads by `case.detail`. `any_case`: --case runs it though it was not named.
+    it reads by `case.detail`. `any_case`: --case runs it though it was not named. `stays`: why it is worth its time
+    though every mutant that it kills is killed by others too.
     """
     assert level in LEVELS, level
 
@@ -63,7 +66,7 @@ def law(
         drawn = given(case=cases)(examined)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
         title = (inspect.getdoc(function) or "").split("\n")[0]
-        found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, one, quick)
+        found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, stays, one, quick)
         drawn.law = found  # type: ignore[attr-defined]
         marked: Any = pytest.mark.usefixtures("subject")(getattr(pytest.mark, level)(drawn))
         return marked  # type: ignore[no-any-return]

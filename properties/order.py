@@ -12,8 +12,8 @@ from properties.laws import Law
 FOLDER = Path(__file__).parent
 # A run that stops at the first failure, or runs out of time, has done these.
 FIRST = (
-    "values", "gradients", "common", "edges", "shape", "worked_examples", "worked_gradients", "refusals", "switches",
-    "specials", "arrays", "repeatability", "sizes",
+    "values", "gradients", "scope", "common", "edges", "shape", "specials", "switches", "refusals", "arrays",
+    "repeatability", "sizes", "worked_examples", "worked_gradients",
 )  # fmt: skip
 
 

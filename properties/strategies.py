@@ -23,6 +23,7 @@ EXTENTS = (1, 2, 3, 4, 5, 6, 7)
 STRIDES = (1, 2, 3, 4, 5, 8)
 PADDINGS = (0, 1, 2, 3, 4, 5)
 DILATIONS = (1, 2, 3, 4, 6)
+WHOLE = (False,) * 9 + (True,)  # whether windows are as large as the image: global pools have paths of their own
 MARGINS = range(10)  # cells beyond the least image that holds a window
 FEW = (1, 2, 3)
 BATCHES = (2, 3, 2, 3, 0)  # an empty batch shows only that it is allowed
@@ -31,7 +32,8 @@ WORK = 6000  # multiply-adds beyond which a case has as few images, channels and
 AXIS = ("extent", "stride", "dilation", "before", "after", "margin")
 # What is chosen. First what most cases are plainest without: near (all is square but for one parameter).
 CHOICES = (
-    "near", "other", "bias", "batch", "groups", "dilated", "dtype", "same", "ceil", "G", "N", "C", "K", "recipe",
+    "near", "other", "whole", "bias", "batch", "groups", "dilated", "dtype", "same", "ceil", "G", "N", "C", "K",
+    "recipe",
     *(f"{name} {letter}" for name in AXIS for letter in "HW"),
     "detail 0", "detail 1",
 )  # fmt: skip
@@ -117,9 +119,19 @@ class _Drawing:
         other = self.pick("other", tuple(FIELDS)) if self.has("near") else ""
         for name in FIELDS:
             horizontal[name] = self.field(name, "W", horizontal) if other in ("", name) else vertical[name]
+        if self.pick("whole", WHOLE):
+            self.fill(vertical)
+            self.fill(horizontal)
         if self.pools:  # a window that was exchanged may have become smaller than the padding
             horizontal["padding"] = tuple(min(side, horizontal["extent"] - 1) for side in horizontal["padding"])
         return self.axis(vertical, "H", ceil), self.axis(horizontal, "W", ceil)
+
+    def fill(self, fields: dict[str, Any]) -> None:
+        """Make the window as large as the image, without padding, where that is not fixed or limited otherwise."""
+        if "margin" not in self.fixed:
+            fields["margin"] = 0
+        if 0 in self.allowed("P", self.fixed.get("padding", PADDINGS)):
+            fields["padding"] = (0, 0)
 
     def field(self, name: str, side: str, before: dict[str, Any]) -> Any:
         """One parameter of an axis, after those that stand before it in FIELDS."""

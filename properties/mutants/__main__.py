@@ -58,8 +58,9 @@ def tabled(found: list[matrix.Look], about: dict[str, object]) -> kills.Table:
     """Make the table of what was found: properties in the order of a run, mutants class by class."""
     laws = {name: function.law for name, function in order.properties()}
     columns = [
-        kills.Column(look.property, laws[look.property].title, laws[look.property].level, look.operation, look.examples)
+        kills.Column(look.property, law.title, law.level, look.operation, look.examples, law.stays)
         for look in found
+        for law in [laws[look.property]]
     ]
     rows = [
         kills.Row(
