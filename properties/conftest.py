@@ -32,28 +32,28 @@ CUT_SHORT = pytest.StashKey[bool]()
 
 
 class Budget:
-    """Seconds left to each implementation, and the properties still to come, of this process."""
+    """Seconds left to each implementation, and the weight of the properties still to come, of this process."""
 
-    def __init__(self, seconds: float, waiting: dict[str, int]) -> None:
+    def __init__(self, seconds: float, waiting: dict[str, float]) -> None:
         self.total = seconds
         self.left = dict.fromkeys(waiting, seconds)
         self.all, self.waiting = dict(waiting), waiting
         self.failing: set[tuple[str, str]] = set()  # implementation and operation
 
-    def share(self, name: str) -> float:
-        """Seconds for the next property: twice its even share, and a quarter of what those before it have left over.
+    def share(self, name: str, weight: float = 1.0) -> float:
+        """Seconds for the next property: twice its share by weight, and a quarter of what those before have left over.
 
         Next to none when all is spent, which still gives it a few cases; none at all when half as much again is.
         """
-        left, waiting = self.left[name], max(1, self.waiting[name])
+        left, waiting = self.left[name], max(weight, self.waiting[name])
         least = 1e-9 if left > -self.total / 2 else 0.0
-        saved = max(0.0, left - self.total * waiting / max(1, self.all[name]))
-        return max(least, 2 * left / waiting + saved / 4)
+        saved = max(0.0, left - self.total * waiting / max(1.0, self.all[name]))
+        return max(least, 2 * left * weight / waiting + saved / 4)
 
-    def spend(self, name: str, seconds: float) -> None:
+    def spend(self, name: str, seconds: float, weight: float = 1.0) -> None:
         """Book what a property took."""
         self.left[name] -= seconds
-        self.waiting[name] -= 1
+        self.waiting[name] -= weight
 
 
 def pytest_sessionstart() -> None:
@@ -114,14 +114,15 @@ def _short(spec: str, among: dict[str, Subject]) -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Count what each implementation has before it; leave out properties that have nothing to do with --case."""
-    waiting = dict.fromkeys(config.stash[root.STATE].subjects, 0)
+    waiting = dict.fromkeys(config.stash[root.STATE].subjects, 0.0)
     idle = []
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item.function, "law"):
             pair = item.callspec.params["subject"]
             if isinstance(pair, tuple):
                 operation, spec = pair
-                waiting[spec] += config.stash[root.STATE].subjects[spec].offers(operation)
+                offered = config.stash[root.STATE].subjects[spec].offers(operation)
+                waiting[spec] += order.weight(item.path) if offered else 0.0
             else:
                 idle.append(item)
     items.sort(key=lambda item: order.rank(item.path))
@@ -131,7 +132,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not items and not hasattr(config, "workerinput"):
             raise pytest.UsageError(f"--case: none of the {len(idle)} properties collected is about such a case")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))  # they share the work, and the time for it
-    config.stash[BUDGET] = Budget(config.option.budget / workers, {k: -(-n // workers) for k, n in waiting.items()})
+    config.stash[BUDGET] = Budget(config.option.budget / workers, {k: n / workers for k, n in waiting.items()})
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +154,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     config = pyfuncitem.config
     budget, spec = config.stash[BUDGET], examiner.subject.spec
     pyfuncitem.stash[EXAMINER] = examiner
-    examiner.begin(budget.share(spec))
+    weight = order.weight(pyfuncitem.path)
+    examiner.begin(budget.share(spec, weight))
     if not examiner.subject.offers(examiner.operation):
         pytest.skip(f"{spec} offers no {examiner.operation}")
     started = time.perf_counter()
@@ -176,7 +178,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     except Unsatisfiable:  # Hypothesis' word for it that no case was answered
         pytest.skip(f"{spec}: every case is declared unsupported")
     finally:
-        budget.spend(spec, time.perf_counter() - started)
+        budget.spend(spec, time.perf_counter() - started, weight)
         if examiner.failure is not None:
             budget.failing.add((spec, examiner.operation))
     return True
