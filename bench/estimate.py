@@ -14,6 +14,7 @@ from oracles.geometry import Axis, Geometry
 OUTPUTS = 300  # of the first part; a loop computes as many in a millisecond or two
 ENOUGH = 0.03  # seconds that a larger part may take, where a smaller one leaves open whether the case is too slow
 AGAIN = 0.5  # seconds; a part that takes less is run twice, as a first call may have to wait for its memory
+COMPILED = 10.0  # seconds; the same of a first part, whose first call may have to compile
 FLAT = 1.5  # times the time, for twice the work or more: what takes less has a cost of each call to be seen through
 STEP = 4.0  # times the work that is tried next then,
 PATIENCE = 4  # for so many times the limit, of all parts together
@@ -27,7 +28,7 @@ def estimate(subject: Subject, case: Case, limit: float, before: Callable[[Case]
     """
     whole = case.geometry.macs
     share, parts = min(1.0, OUTPUTS / max(1, math.prod(case.geometry.y_shape))), 1
-    part, taken = _timed(subject, case, share, before)
+    part, taken = _timed(subject, case, share, before, patience=COMPILED)  # a first call of all may have to
     expected, spent, flat = taken * whole / max(1, part), taken, False
     short = min(limit / 4, clock.LONG)  # what is longer is not warmed up, and should be known to be
     while expected > short and share < 1:
@@ -45,13 +46,15 @@ def estimate(subject: Subject, case: Case, limit: float, before: Callable[[Case]
     return expected
 
 
-def _timed(subject: Subject, case: Case, share: float, before: Callable[[Case], None]) -> tuple[int, float]:
+def _timed(
+    subject: Subject, case: Case, share: float, before: Callable[[Case], None], patience: float = AGAIN
+) -> tuple[int, float]:
     """Time a part of a case once it is warm: its multiply-adds, and the less of two times."""
     small = smaller(case, share)
     before(small)
     call = gate.prepared(subject, small)
     once, _ = clock.lasting(call)
-    again, _ = clock.lasting(call) if once < AGAIN else (once, None)
+    again, _ = clock.lasting(call) if once < patience else (once, None)
     return small.geometry.macs, min(once, again)
 
 

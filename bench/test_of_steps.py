@@ -80,11 +80,13 @@ def test_a_chain_is_one_operation_after_the_other():
 STEP = steps.step("A", C=3, K=4, W=12, F=3, S=2)
 
 
-def judged_after(implementation, spoil=lambda result: result):
+def judged_after(implementation, spoil=lambda result: result, rounds=0):
     """Judge a step after its rounds, the last result as it was or spoilt."""
     call = steps.chained(implementation, STEP)
-    before = gate.fingerprint(call())
-    return steps.after(STEP, call, before, spoil(call()))
+    call()
+    for _ in range(rounds):
+        call.vary()
+    return steps.after(STEP, call, spoil(call()))
 
 
 def test_a_step_that_is_right_after_the_rounds_passes():
@@ -143,6 +145,21 @@ def test_a_step_that_answers_from_a_cache_is_wrong():
 
     found = judged_after(subject(conv2d=conv2d, max_pool2d=im2col.max_pool2d))
     assert found.reason == "wrong, not timed: its image was overwritten in place, and the result is the same"
+
+
+def test_a_step_that_looks_at_a_few_cells_of_its_image_is_wrong_once_another_has_changed():
+    kept = {}
+
+    def conv2d(x, w, b, **parameters):
+        key = x.ravel()[::31].tobytes()
+        if key not in kept:
+            kept[key] = im2col.conv2d(x, w, b, **parameters)
+        return kept[key]
+
+    faulty = subject(conv2d=conv2d, max_pool2d=im2col.max_pool2d)
+    found = [judged_after(faulty, rounds=rounds).reason for rounds in (1, 2, 3, 4)]
+    assert "wrong, not timed: the result changed while it was timed" in found
+    assert judged_after(CORRECT, rounds=3).passes
 
 
 # translation

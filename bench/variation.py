@@ -1,7 +1,8 @@
 """Data that change from round to round in one cell: what answers from a cache, or wrongly now and then, is found out.
 
-One cell of the image, or of dy, is halved before a round, and put right before the next. What is linear in it, and the
-maximum where the cell is the greatest of a window, must change where that cell is seen, and nowhere else.
+One cell of the image, or of dy, is halved (integers: negated) before a round, and put right before the next. What is
+linear in it, and the maximum where the cell is the greatest of a window, must change where that cell is seen, and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from oracles.case import CONVOLUTIONS, Case
 from oracles.geometry import Axis
 
 VARIED = ("gauss", "positive", "spread")  # recipes of data that may be halved, and hardly ever tie
+TURNED = ("narrow", "wide", "scaled")  # recipes of integers whose sign may be turned where all is linear in them
+LINEAR = (*CONVOLUTIONS, "avg_pool2d", "avg_pool2d_backward")
 FULL = 3  # results that differ where they should not are judged in full; then, or where a transform rounds all alike,
 LOOSE = 1e-3  # of the greatest magnitude is what they may differ by
 TRIES = 20
@@ -50,7 +53,10 @@ class Variation:
         self.name = "dy" if self.case.operation.endswith("_backward") else "x"
         self.number = [*gate.inputs(self.case)].index(self.name)
         self.true = gate.inputs(self.case)[self.name]
-        self.varies = self.case.recipe in VARIED and self.true.size > 0 and 0 not in self.case.geometry.y_shape
+        turned = self.case.recipe.split(":")[0] in TURNED and self.case.operation in LINEAR
+        self.factor = -1.0 if turned else 0.5
+        varied = turned or self.case.recipe in VARIED
+        self.varies = varied and self.true.size > 0 and 0 not in self.case.geometry.y_shape
         self.base = tuple(np.array(each) for each in _all(self.call()))
 
     def vary(self) -> None:
@@ -58,7 +64,7 @@ class Variation:
         self.restore()
         self.place = self._chosen() if self.varies else None
         if self.place is not None:
-            self.call.operands[self.number][self.place] = self.true[self.place] / 2
+            self.call.operands[self.number][self.place] = self.true[self.place] * self.factor
         for operand in self.call.operands:
             if isinstance(operand, np.ndarray):
                 operand.max(initial=0)
@@ -82,7 +88,8 @@ class Variation:
         else:
             seen = self._seen(self.place)
             if np.array_equal(self.base[0][seen[0]], results[0][seen[0]]):
-                raise Changed(f"{self.name}{[*self.place]} was halved, and the result is the same")
+                how = "halved" if self.factor > 0 else "negated"
+                raise Changed(f"{self.name}{[*self.place]} was {how}, and the result is the same")
         if not all(map(self._same, self.base, results, seen)):
             self.left -= 1
             verdict = gate.held(self.subject, self.case, result, data=self.data())
@@ -94,7 +101,7 @@ class Variation:
         found = dict(gate.inputs(self.case))
         if self.place is not None:
             found[self.name] = self.true.copy()
-            found[self.name][self.place] /= 2
+            found[self.name][self.place] *= self.factor
         return found
 
     def _same(self, base: np.ndarray, now: np.ndarray, seen: Slices) -> bool:

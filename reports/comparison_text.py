@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.benchmarks import BenchmarkError, load
-from reports.comparison import CHANGED, DOUBTFUL, DRIFT, SEEN, Change, Comparison, Group, compare
+from reports.comparison import CHANGED, DOUBTFUL, DRIFT, HIDDEN, SEEN, Change, Comparison, Group, compare
 from reports.section import limits, listed, time, times
 from reports.sentences import plural
 from reports.stats import BEYOND, SHARED, TAILS, Floor, widened
@@ -29,6 +29,7 @@ def as_text(found: Comparison, every: bool = False) -> str:
     singles = [(each.word, _of_single(each, found.noise)) for word in words for each in found.of(word)]
     lines += [*_aligned(groups), *_aligned(singles)]
     lines += [f"lost     {each}" for each in found.refused]
+    lines += [f"slower?  {each}" for each in found.doubtful]
     lines += [f"missing  {each}" for each in found.missing]
     if lines and lines[-1]:
         lines.append("")
@@ -97,9 +98,10 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m reports compare",
         description="Compare two saved benchmark runs. Exit status: 1 if an implementation, one of its operations or a "
         "single timing is slower in the second one by more than noise, or is wrong or refused a time that it had; 0 if "
-        "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second or of another "
-        f"clock, or if the machine itself is more than {DRIFT:g} times as slow or as fast, by its matrix products and "
-        "copies: what is wrong now ends with 1 even then.",
+        "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second, of another "
+        "clock or case, or now estimated to be too slow, if noise would hide that an implementation takes "
+        f"{HIDDEN:g} times as long, or if the machine itself is more than {DRIFT:g} times as slow or as fast, by its "
+        "matrix products and copies: what is wrong now ends with 1 even then.",
     )
     parser.add_argument("before", type=Path, metavar="A", help="a saved file, or a folder, for its newest")
     parser.add_argument("after", type=Path, metavar="B", help="another, saved later")

@@ -131,7 +131,7 @@ def test_a_disturbed_pair_of_runs_is_warned_of(tmp_path, capsys, document):
     for each in content["benchmarks"]:
         if each["extra_info"]["kind"] == "again":
             each["extra_info"]["cpu_seconds"] = [1.3 * seconds for seconds in each["extra_info"]["cpu_seconds"]]
-    assert run(tmp_path, document, content) == 0
+    assert run(tmp_path, document, content) == 2  # 1.25 times as much would not be found either
     assert "warning: noise is so large that 15 % more in all timings of" in capsys.readouterr().out
 
 
@@ -203,7 +203,7 @@ def test_what_is_refused_now_is_a_regression(tmp_path, capsys, document):
     assert "1 only in the second file" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("estimated", "status"), [("0.004", 0), ("0.5", 1)])
+@pytest.mark.parametrize(("estimated", "status"), [("0.004", 2), ("0.5", 1)])
 def test_too_slow_by_an_estimate_is_a_regression_where_it_is_so_by_far(tmp_path, capsys, document, estimated, status):
     content = copy.deepcopy(document)
     gone = content["benchmarks"].pop(0)["extra_info"]
@@ -212,7 +212,18 @@ def test_too_slow_by_an_estimate_is_a_regression_where_it_is_so_by_far(tmp_path,
     assert run(tmp_path, document, content) == status
     out = capsys.readouterr().out
     assert f"torch-cpu  alexnet-conv1 conv2d: too slow, estimated {estimated} s, was 2.1" in out
-    assert ("lost " in out) == bool(status)
+    assert ("lost " in out) == (status == 1)
+    assert ("slower? " in out) == (status == 2)
+
+
+def test_a_measured_call_that_is_too_slow_now_is_lost(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    gone = content["benchmarks"].pop(0)["extra_info"]
+    slow = {name: gone[name] for name in ("kind", "layer", "sweep", "operation", "implementation", "case")}
+    slow |= {"reason": "too slow, estimated 0.008 s", "detail": "one whole call took as long"}
+    content["poolproof"]["not_timed"].append(slow)
+    assert run(tmp_path, document, content) == 1
+    assert "lost     torch-cpu  alexnet-conv1 conv2d: too slow, estimated 0.008 s" in capsys.readouterr().out
 
 
 def test_a_busy_machine_is_no_regression(once):
@@ -229,10 +240,10 @@ def test_another_machine_and_other_cases_are_said(tmp_path, capsys, document):
     content = copy.deepcopy(document)
     content["machine_info"]["numpy"] = "3.0"
     content["benchmarks"][0]["extra_info"]["case"] = "another"
-    assert run(tmp_path, document, content) == 0
+    assert run(tmp_path, document, content) == 2
     out = capsys.readouterr().out
     assert "numpy differs: 2.4.6 before, 3.0 after" in out
-    assert "1 not compared, being other cases under the same name: alexnet-conv1 conv2d" in out
+    assert "missing  1 timing of other cases under the same name: alexnet-conv1 conv2d" in out
 
 
 def test_the_machine_itself_is_held_against_itself(tmp_path, capsys, document):
