@@ -22,7 +22,7 @@ from properties.laws import Law
 
 TIMES = 20  # that a failing case is tried again,
 PATIENCE = 2.0  # or for so many seconds,
-FEW = 5  # or so often in any case
+FEW = 5  # or so often, if that does not take twice as long
 HANGING = 0.3  # of --call-limit, after which a small case that was taken to hang does
 ALONE = 20.0  # seconds for a failing case in a process of its own
 NONDETERMINISTIC = "nondeterministic"
@@ -74,13 +74,15 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
 def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:
     """Try a case again and again: for each time, the verdict if it failed."""
     end, found = time.perf_counter() + PATIENCE, list[Verdict | None]()
-    while len(found) < FEW or (len(found) < TIMES and time.perf_counter() < end):
+    while len(found) < 2 or time.perf_counter() < (end if len(found) >= FEW else end + PATIENCE):
         examiner.resume()
         try:
             law.one(examiner, case)
             found.append(None)
         except AssertionError:
             found.append(examiner.failure[1])  # type: ignore[index]
+        if len(found) == TIMES:
+            break
     return found
 
 

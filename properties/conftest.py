@@ -270,9 +270,8 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
                 verdict, passes = again.tried(item, examiner, law, flaky=flaky, alone=alone)
             verdict = again.diagnosed(examiner, verdict)
             try:
-                like = likeness.nearest(examiner, law, case) if shrunk and verdict.kind in likeness.COMPARED else []
                 how = {"shrunk": shrunk, "late": late, "passes": passes, "options": again.options(item.config)}
-                how["like"] = like
+                how["like"] = likeness.told(examiner, law, case, verdict) if shrunk else ()
                 text = messages.told(examiner, _where(item), law, case, verdict, **how)
             except Exception as error:  # a verdict is worth more than what is told of it
                 text = f"{verdict.message}\n\nno more can be told of {case}, a fault of Poolproof: {error!r}"

@@ -126,7 +126,10 @@ class Worker:
             results.used = 0
             if memory:
                 limit = held + most * message["at_once"] + EXPANSION * message["bytes"]
-                resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+                most_there_is = resource.getrlimit(resource.RLIMIT_DATA)[1]  # which only root may raise
+                if most_there_is != resource.RLIM_INFINITY:
+                    limit = min(limit, most_there_is)
+                resource.setrlimit(resource.RLIMIT_DATA, (limit, most_there_is))
             answer = self.answer(message, results)
             if os.getpid() != pid:
                 return

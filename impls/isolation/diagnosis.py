@@ -5,8 +5,10 @@ A cause is named only where the call fails each time with the protection, and pa
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +20,13 @@ from impls.isolation.failures import Failure, Hung, LeftUnwritten, OutOfMemory, 
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
 BOUNDS = "wrote or read out of bounds"
-HEAP = re.compile(r"free\(\)|alloc\w*\(\)|munmap_chunk\(\)|double free|corrupt|smashing")  # glibc's words as it aborts
+HEAP = re.compile(  # what glibc says, and no one else, before it aborts
+    r"^  said   ((free|malloc|calloc|realloc|memalign|munmap_chunk|mremap_chunk|malloc_consolidate)\(\): \w"
+    r"|double free or corruption|corrupted (size vs|double-linked)|memory clobbered"
+    r"|\*\*\* (stack smashing|buffer overflow))",
+    re.MULTILINE,
+)
+PATIENCE = 12.0  # seconds for all that is tried: where a process cannot be forked, each failure costs an import
 REACHES = tuple(1 << power for power in range(2, 13))  # bytes past an array's end that a read is tried with
 ALIGNMENTS = (8, 16, 32, 64)
 TIMES = 3  # that a call is made each way
@@ -39,9 +47,15 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     asked, failure = subject.failed
     if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
-    if HEAP.search(str(failure)):
+    if type(failure).__name__ == "SIGABRT" and HEAP.search(str(failure)):
         return Cause(BOUNDS, "it writes outside of memory that it has allocated itself, or frees what is not allocated")
-    call = Call(subject, asked)
+    with contextlib.suppress(TimeoutError):
+        return _found(subject, asked, Call(subject, asked))
+    return None
+
+
+def _found(subject: IsolatedSubject, asked: Asked, call: Call) -> Cause | None:
+    """Remove one protection after another. Raises TimeoutError where that takes too long."""
     if not call.fails():
         return None
     everything = range(len(asked.arrays))
@@ -57,7 +71,7 @@ class Call:
     """A call that fails each time as it was made, and passes where its arrays lie loose and may be written."""
 
     def __init__(self, subject: IsolatedSubject, asked: Asked) -> None:
-        self.subject, self.asked = subject, asked
+        self.subject, self.asked, self.end = subject, asked, time.monotonic() + PATIENCE
         arrays = zip(ARRAYS[asked.operation], asked.arrays, strict=False)
         self.names = [name for name, array in arrays if isinstance(array, np.ndarray)]
         # a probe passes copies that it lays out itself, all of them on one side
@@ -73,6 +87,8 @@ class Call:
         return not any(self._failed(side, **how) for _ in range(TIMES))
 
     def _failed(self, side: str, **how: Any) -> bool:
+        if time.monotonic() > self.end:
+            raise TimeoutError
         asked = dataclasses.replace(self.asked, side=side or self.asked.side)
         try:
             self.subject.exchange(asked, **how)

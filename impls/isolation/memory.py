@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 PAGE = mmap.PAGESIZE
-GUARD = 1 << 20  # bytes on each side of a slot: an access so far out still meets it
+GUARD = 1 << 26  # bytes on each side of a slot: an access so far out still meets it
 SLACK = 1 << 16  # bytes on each side of an array that lies loose
 PATTERN = 0xA5
 SPARE, SPARE_SIZE = 8, 1 << 24  # slots of one size that are kept for later results, and how large they may be

@@ -167,6 +167,7 @@ class Process:
         self.poll.register(self.talk, select.POLLIN)
         with theirs:
             socket.send_fds(self.status, [b"."], [theirs.fileno()])
+        self.poll.register(self.status, select.POLLIN)  # a child of a worker that died may hold its channel open
         self.ended, self.worker = False, 0
         self.worker = int(self._answer(self.talk, self.starting)["pid"])
 
@@ -174,6 +175,7 @@ class Process:
         """End the worker if it still runs."""
         if self.talk is not None:
             self.poll.unregister(self.talk)
+            self.poll.unregister(self.status)
             self.open.remove(self.talk)
             self.talk.close()
             self.talk = None
@@ -228,6 +230,8 @@ class Process:
                     if not more:
                         raise self._died(channel)
                     received += more
+                elif ready == self.status.fileno() and not received:
+                    raise self._died(channel)
             try:
                 if not framing.missing(received):
                     return framing.read(received)

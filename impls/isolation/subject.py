@@ -188,7 +188,8 @@ def blame(kind: str, number: Any, *facts: Any) -> failures.Failure:
         count, total, first = facts
         where = ", ".join(map(str, first))
         return failures.LeftUnwritten(
-            f"{count} of {total} cells of {result} were never written, the first at [{where}]"
+            f"{count} of {total} cells of {result} were never written, the first at [{where}], "
+            "or added to before they were set"
         )
     distance, count = facts
     return failures.WroteAround(wrote(result, kind, distance, count))

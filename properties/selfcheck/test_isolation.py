@@ -37,7 +37,10 @@ FOUND = {
     "over_write": (BOUNDS, "it writes 4 bytes past the end of the result"),
     "under_write": (BOUNDS, "it writes 4 bytes before the start of the result"),
     "writes_x": ("changed its input", "cause  it writes its input x"),
-    "unwritten": ("differs", "1 of 1 cells of the result were never written, the first at [0, 0, 0, 0]"),
+    "unwritten": (
+        "differs",
+        "1 of 1 cells of the result were never written, the first at [0, 0, 0, 0], or added to before",
+    ),
 }
 GUARDED = FOUND.keys() - {"segfault", "division", "aborts", "exits", "heap"}  # what shows in guarded memory only
 SLOW = {
