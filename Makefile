@@ -9,7 +9,7 @@ ONE_THREAD := OMP_NUM_THREADS=1
 # The tests' cases are those of the files at hand: others in each commit, and the same wherever it is tested.
 SEED   ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree}) 2>/dev/null)
 
-.PHONY: verify test mutants bench speed report clean
+.PHONY: verify test mutants bench speed tightness report clean
 
 verify: $(VENV)/ready  ## every property on every implementation, the matrix, and a page
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600; status=$$?; \
@@ -33,6 +33,9 @@ speed: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \
 		--benchmark-timer=time.process_time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_isolation_speed.py --benchmark-only
+
+tightness: $(VENV)/ready  ## how near to the bounds correct arithmetic comes, and how soon TF32 is caught
+	$(ONE_THREAD) $(BIN)/python -m properties.selfcheck.test_tightness
 
 report: $(VENV)/ready  ## the page again, from the results of the last run and the benchmarks saved last
 	$(BIN)/python -m reports --out report/index.html

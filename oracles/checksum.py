@@ -133,7 +133,7 @@ def _bounded(case: Case, data: Given, name: str, arithmetic: Arithmetic) -> Call
         with np.errstate(over="ignore"):
             ratio = np.where(error == 0, 0.0, error / bound)
         if (ratio <= 1).all():
-            return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size)
+            return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size, bounded=output.size > 0)
         place = np.unravel_index(int(ratio.argmax()), ratio.shape)
         told = f"{int((ratio > 1).sum())} of {ratio.size} sums {OVER[name]} are further off than rounding explains"
         return _wrong(name, told, place, float(ratio[place]))

@@ -20,8 +20,9 @@ MISTRUSTED = "mistrusted"
 class Verdict:
     """What was found. `ratio` is the worst error in units of its bound: 0 or inf where the answer is the exact one.
 
-    `place` is the worst element's array and index, `want` what it should be; `data` the inputs where a property made
-    its own. `alone`: a single call shows it.
+    `bounded`: some element has a bound, so that an error is measured, if only as 0. `place` is the worst element's
+    array and index, `want` what it should be; `data` the inputs where a property made its own. `alone`: a single call
+    shows it.
     """
 
     kind: str = AGREES
@@ -32,6 +33,7 @@ class Verdict:
     want: float = 0.0
     data: Mapping[str, np.ndarray | None] | None = None
     alone: bool = True
+    bounded: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -61,7 +63,8 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
             return verdict
     kind = MISTRUSTED if any(verdict.kind == MISTRUSTED for verdict in verdicts) else AGREES
     ratio = max((verdict.ratio for verdict in verdicts), default=0.0)
-    return Verdict(kind, "", ratio, sum(verdict.elements for verdict in verdicts))
+    bounded = any(verdict.bounded for verdict in verdicts)
+    return Verdict(kind, "", ratio, sum(verdict.elements for verdict in verdicts), bounded=bounded)
 
 
 def equal(name: str, got: Any, want: np.ndarray, within: np.ndarray | float | None = None) -> Verdict:
@@ -146,7 +149,7 @@ def _elements(
         if bound is not None and owed is None and got.size:  # as nearly always: all finite, and within a bound
             worst = float((np.abs((got - want) - rest) / bound).max())
             if worst <= 1.0:
-                return Verdict(ratio=worst, elements=got.size)
+                return Verdict(ratio=worst, elements=got.size, bounded=True)
         alike = (got == want) | ((got != got) & (want != want))
         if signed:
             alike &= (np.signbit(got) == np.signbit(want)) | (got != 0)
@@ -161,7 +164,9 @@ def _elements(
         ratio = np.where(owed, ratio, 0.0)
     wrong = ~(ratio <= 1.0)
     if not wrong.any():
-        return Verdict(ratio=float(ratio.max(initial=0.0)), elements=wrong.size if owed is None else int(owed.sum()))
+        elements = wrong.size if owed is None else int(owed.sum())
+        bounded = bound is not None and elements > 0
+        return Verdict(ratio=float(ratio.max(initial=0.0)), elements=elements, bounded=bounded)
     # the worst: what should have been finite, or not, comes first; then the error in units of the bound, or itself
     if got.size > 1 and np.isnan(got).all():
         told = f"every element of {name} is NaN: none was written, or all are made of one"
@@ -189,4 +194,5 @@ def _differs(
         f"  want   {want:.17g}" if isinstance(want, float) else f"  want   {want}",
         f"  error  {units}",
     ]
-    return Verdict(DIFFERS, "\n".join(lines), ratio, wrong.size, (name, tuple(map(int, place))), want)
+    place = name, tuple(map(int, place))
+    return Verdict(DIFFERS, "\n".join(lines), ratio, wrong.size, place, want, bounded=bool(within))

@@ -246,6 +246,7 @@ def _senseless_supports(examiner: Examiner, call: pytest.CallInfo[None]) -> str:
 
 def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.CallInfo[None]) -> list[dict[str, Any]]:
     """One row for each format, the one that failed first."""
+    from reports import nearness
     from reports.ledger import Row
 
     name = f"{item.path.name}::{item.originalname}"
@@ -260,9 +261,12 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
         counts: dict[str, Any] = {
             "dtype": dtype, "examples": tally.examples, "elements": tally.elements, "mistrusted": tally.mistrusted,
             "unsupported": sum(tally.unsupported.values()), "worst_ratio": tally.ratio or None,
+            "nearness": nearness.written(tally.nearness),
         }  # fmt: skip
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure
+            if math.isfinite(verdict.ratio):  # of an exact answer it says nothing
+                counts["worst_ratio"] = max(tally.ratio, verdict.ratio) or None
             shrunk, late, passes = UNSHRUNK not in item.stash, examiner.hurried, ""
             flaky = call.excinfo is not None and isinstance(call.excinfo.value, Flaky)
             if shrunk or flaky:

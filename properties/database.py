@@ -24,14 +24,16 @@ class Examples(ExampleDatabase):
 
     def save(self, key: bytes, value: bytes) -> None:
         """Keep an example, which may not be the smallest yet."""
-        if not key.endswith((SECONDARY, PARETO)) and key not in self.saved:
+        if key.endswith(PARETO):  # what a property was steered to: it would be tried again in place of other cases
+            return
+        if not key.endswith(SECONDARY) and key not in self.saved:
             self.saved.add(key)
             self.kept.delete(key + FINISHED, b"")
         self.kept.save(key, value)
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
         """Give the examples of a key; those that could be smaller as secondary ones, which Hypothesis shrinks."""
-        yield from self.kept.fetch(key) if key.endswith((SECONDARY, PARETO)) or self._is_finished(key) else ()
+        yield from self.kept.fetch(key) if key.endswith(SECONDARY) or self._is_finished(key) else ()
         if key.endswith(SECONDARY) and not self._is_finished(primary := key.removesuffix(SECONDARY)):
             yield from self.kept.fetch(primary)
 

@@ -6,14 +6,17 @@ The tally counts what was examined, so that agreement can be told from not havin
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from hypothesis import currently_in_test_context, target
 
 from impls import places
 from impls.isolation.failures import Failure
@@ -24,7 +27,7 @@ from oracles.data import recipe
 from oracles.formats import FORMATS
 from oracles.rounding import DIRECT, Arithmetic, exact_bits
 from oracles.truth import Truth
-from oracles.verdict import MISTRUSTED, Verdict, judge, thin
+from oracles.verdict import MISTRUSTED, Verdict, joined, judge, thin
 
 FEW = 4  # a property that was hardly looked at is worth more than one that was not
 SHRINKING = 10.0  # seconds spent on making a failure small
@@ -49,9 +52,22 @@ class Tally:
 
     examples: int = 0
     elements: int = 0
-    mistrusted: int = 0
+    mistrusted: int = 0  # cases
     ratio: float = 0.0
+    nearness: Counter[int | None] = field(default_factory=Counter)  # cases with a bound, by powers of two; None: exact
     unsupported: dict[str, int] = field(default_factory=dict)
+
+    def count(self, found: Verdict) -> None:
+        """Count a case, by all that was found of it."""
+        self.examples += 1
+        self.mistrusted += found.kind == MISTRUSTED
+        if found.bounded and math.isfinite(found.ratio):
+            self.nearness[power(found.ratio)] += 1
+
+
+def power(ratio: float) -> int | None:
+    """The power of two at or next below a ratio, -24 to 24; None where there is no error."""
+    return max(-24, min(24, math.frexp(ratio)[1] - 1)) if ratio else None
 
 
 class Examiner:
@@ -78,6 +94,7 @@ class Examiner:
         self.tallies: dict[str, Tally] = {}
         self.failure: tuple[Case, Verdict] | None = None
         self.hurried = False  # whether the time was up before a failure was as small as it would go
+        self._found = Verdict()  # of the case that is examined, so far
         self._failed: set[Case] = set()
         self._known: dict[Case, tuple[AssertionError, tuple[Case, Verdict]]] = {}
         self.subject.begin()
@@ -188,7 +205,7 @@ class Examiner:
             expected = truths.truth(case, self.arithmetic)
         verdict, cells = judge(expected, result), math.prod(case.geometry.y_shape)
         if verdict.agrees and case.geometry.N and case.recipe.split(":")[0] in RANDOM and thin(expected, cells):
-            verdict = Verdict(MISTRUSTED, "", verdict.ratio, verdict.elements)
+            verdict = dataclasses.replace(verdict, kind=MISTRUSTED)
         return self.hold(case, verdict)
 
     def hold(self, case: Case, verdict: Verdict) -> Verdict:
@@ -197,14 +214,19 @@ class Examiner:
         if not verdict.agrees:
             if self.failure is None:
                 self._end = time.perf_counter() + SHRINKING
-                tally.examples += 1
+                tally.count(verdict)
             self._failed.add(case)
             self.failure = case, verdict
         elif self.failure is None:  # while a failure is shrunk, nothing is counted
             tally.elements += verdict.elements
             tally.ratio = max(tally.ratio, verdict.ratio)
-            tally.mistrusted += verdict.kind == MISTRUSTED
+            self._found = joined((self._found, verdict))
         return verdict
+
+    def steer(self, verdict: Verdict) -> None:
+        """Lead Hypothesis towards errors near their bounds: it tries other data where the largest so far was seen."""
+        if verdict.bounded and math.isfinite(verdict.ratio) and currently_in_test_context():
+            target(verdict.ratio, label="error in units of the bound")
 
     def rounding_units(self, case: Case, result: np.ndarray) -> np.ndarray:
         """Results on exact data as the integers they stand for: a transform's are rounded to the nearest."""
@@ -223,6 +245,7 @@ class Examiner:
                 self.failure = failure
                 raise error
         self.subject.begin(case.seed)
+        self._found = Verdict()
         try:
             if reason := self.declined(case):  # an @example is the same for all
                 raise Unsupported(reason)
@@ -238,7 +261,7 @@ class Examiner:
                 self._known[case] = error, self.failure
             raise
         if self.failure is None:
-            self.tallies.setdefault(case.dtype, Tally()).examples += 1
+            self.tallies.setdefault(case.dtype, Tally()).count(self._found)
         return True
 
 

@@ -17,6 +17,8 @@ from properties.examiner import Examiner
 
 LEVELS = ("values", "gradients", "specials", "arrays", "refusals", "repeatability")
 
+CLIMBS = 4  # cases, rather more than Hypothesis spends on where it is steered to: they are drawn besides the others
+
 Property = Callable[[Examiner, Case], None]
 
 
@@ -42,13 +44,14 @@ def law(
     *,
     details: Sequence[str] = (),
     any_case: bool = False,
+    steered: bool = False,
     stays: str = "",
 ) -> Callable[[Property], Callable[..., None]]:
     """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
 
     The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
-    it reads by `case.detail`. `any_case`: --case runs it though it was not named. `stays`: why it is worth its time
-    though every mutant that it kills is killed by others too.
+    it reads by `case.detail`. `any_case`: --case runs it though it was not named. `steered`: it calls `subject.steer`.
+    `stays`: why it is worth its time though every mutant that it kills is killed by others too.
     """
     assert level in LEVELS, level
 
@@ -64,6 +67,8 @@ def law(
                 reject()  # so that another case is drawn in its place
 
         drawn = given(case=cases)(examined)
+        if steered:
+            drawn = settings(max_examples=settings().max_examples + CLIMBS)(drawn)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
         title = (inspect.getdoc(function) or "").split("\n")[0]
         found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, stays, one, quick)

@@ -6,6 +6,7 @@ declares (formats, limits, options) steers what is drawn. Nothing is filtered aw
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -160,7 +161,12 @@ class _Drawing:
         size = sizes[fields["margin"] % len(sizes)] if sizes else least + fields["margin"]
         if self.same:
             return Axis.same(size, extent, stride, dilation, self.same)
-        return Axis(size, extent, stride, dilation, *fields["padding"], ceil)
+        axis = Axis(size, extent, stride, dilation, *fields["padding"], ceil)
+        # Where all that is read is padding an image is made larger, since outputs that are all zero say little; but for
+        # the least one, which has a margin of 0: such calls have ended the process of torch 2.13.
+        while not sizes and fields["margin"] and not any(map(axis.taps, range(axis.out))):
+            axis = dataclasses.replace(axis, size=axis.size + 1)
+        return axis
 
 
 FIELDS: dict[str, tuple[str, Sequence[int]]] = {  # the parameters of an axis, by the letter of a limit

@@ -1,7 +1,8 @@
-"""The largest error in units of its bound: a band for each operation, a mark for each implementation."""
+"""Errors in units of their bound: for each operation and implementation a mark at the largest, bars for all cases."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,68 +10,86 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
-from reports import svg
+from reports import errors, svg
+from reports.errors import LEAST
+from reports.nearness import Counts
 from reports.svg import BAD, INK, LINE, MUTED, PAPER
 
+MOST = 24  # powers of two: what is larger stands at the right, with its number
+BEYOND = math.log10(2)  # beyond the bound a power of ten takes the room of a power of two within it
 
-def error_ratios(ratios: pd.DataFrame, numbers: Mapping[str, int]) -> dict[str, str]:
+
+def error_ratios(ratios: pd.DataFrame, near: errors.Nearness, numbers: Mapping[str, int]) -> dict[str, str]:
     """Draw it wide and narrow.
 
-    `ratios` has a row for each operation and a column for each implementation, NaN where nothing was measured. The axis
-    is linear while all lies within the bound, and logarithmic beyond; what is infinite stands at the right edge.
+    `ratios` has a row for each operation and a column for each implementation, NaN where nothing was measured; `near`
+    counts cases by powers of two. The axis is logarithmic, and what has no error stands apart at its left.
     """
-    return svg.drawn(lambda narrow: _drawn(ratios, numbers, narrow), "errors")
+    return svg.drawn(lambda narrow: _drawn(ratios, near, numbers, narrow), "errors")
 
 
-def _drawn(ratios: pd.DataFrame, numbers: Mapping[str, int], narrow: bool) -> Figure:
-    found = ratios.to_numpy(dtype=float)
-    finite = found[np.isfinite(found)]
-    beyond = bool((found > 1).any())
-    step = 0.12 if len(ratios.columns) <= 8 else 0.08
-    band = step * len(ratios.columns) + (0.34 if narrow else 0.14)
+def _drawn(ratios: pd.DataFrame, near: errors.Nearness, numbers: Mapping[str, int], narrow: bool) -> Figure:
     names = [str(name) for name in ratios.columns]
+    step = (0.18 if len(names) <= 4 else 0.14 if len(names) <= 8 else 0.1) if near else 0.12
+    heading, gap = (0.3, 0.04) if narrow else (0.07, 0.07)  # above the rows of an operation, and below them
+    band = step * len(names) + heading + gap
     height = band * len(ratios) + 0.74 + svg.legend_height(names, narrow)
     figure = Figure(figsize=(svg.NARROW if narrow else svg.WIDE, height))
     left, width = (0.03, 0.92) if narrow else (0.2, 0.77)
     axes = figure.add_axes((left, 0.45 / height, width, band * len(ratios) / height))
     axes.set_ylim(band * len(ratios), 0)
     svg.bare(axes, "x")
-    right = _scale(axes, finite, beyond)
+    scale = _Scale(ratios, near)
+    scale.label(axes, narrow)
     for index, (operation, values) in enumerate(ratios.iterrows()):
         axes.axhline(index * band, color=LINE, linewidth=0.8)
         _named(axes, str(operation), index * band, band, narrow)
-        first = index * band + (0.3 if narrow else 0.07) + step / 2
-        for place, (name, ratio) in enumerate(values.items()):
-            _mark(axes, ratio, first + place * step, right, svg.look(numbers[str(name)]))
-    axes.axvline(1, color=BAD, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    axes.annotate("bound", (1, 0), (0, 3), textcoords="offset points", color=BAD, fontsize=8.5, ha="center")
-    axes.set_xlabel("largest error, in units of its bound" + (" (log)" if beyond else ""), color=MUTED, fontsize=9)
+        for row, (name, ratio) in enumerate(values.items()):
+            base = index * band + heading + (row + 1) * step
+            look = svg.look(numbers[str(name)])
+            _bars(axes, near.get((str(operation), str(name)), Counts()), scale, base, 0.92 * step, look["color"])
+            _mark(axes, ratio, base - step / 2, scale, look)
+    axes.axvline(0, color=BAD, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+    axes.annotate("bound", (0, 0), (0, 3), textcoords="offset points", color=BAD, fontsize=8.5, ha="center")
+    axes.set_xlabel("error, in units of its bound (log)", color=MUTED, fontsize=9)
     svg.legend(figure, names, numbers, left, narrow)
     return figure
 
 
-def _scale(axes: Axes, finite: np.ndarray, beyond: bool) -> float:
-    """Choose the axis; returns where what is infinite is drawn."""
-    if not beyond:
-        axes.set_xlim(-0.02, 1.06)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-        right = 1.06
-    else:
-        # linear up to 0.1, so that an exact 0 has its place
-        axes.set_xscale("symlog", linthresh=0.1, linscale=0.6)
-        right = max(10.0, 10 * float(finite.max(initial=1)))
-        axes.set_xlim(-0.01, right * 1.6)
-        axes.set_xticks([0, 0.1, 1, *_powers(right)])
-        axes.minorticks_off()
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value < 1e4 else f"1e{np.log10(value):.0f}")
-    axes.set_yticks([])
-    return right
+class _Scale:
+    """Where an error stands: at its power of two within the bound, more closely beyond it; none at all apart."""
 
+    exact = LEAST - 1.5  # the middle of a bar
 
-def _powers(right: float) -> list[float]:
-    most = int(np.log10(right))
-    return [10.0**power for power in range(1, most + 1, max(1, most // 4))]
+    def __init__(self, ratios: pd.DataFrame, near: errors.Nearness) -> None:
+        found = ratios.to_numpy(dtype=float)
+        powers = [power + 1 for counts in near.values() for power in counts if power is not None]
+        powers += [math.ceil(math.log2(each)) for each in found[(found > 1) & np.isfinite(found)]]
+        self.most = BEYOND * min(MOST, max(0, 0, *powers))
+        self.right = self.most + float((found > 2.0**MOST).any())
+
+    def __call__(self, ratio: float) -> float:
+        """Return where a ratio stands."""
+        if not 0 < ratio <= 2.0**MOST:
+            return self.right if ratio else self.exact
+        return self.of_power(math.log2(ratio))
+
+    def of_power(self, power: float) -> float:
+        """Return where a power of two stands."""
+        return max(LEAST, power if power <= 0 else power * BEYOND)
+
+    def label(self, axes: Axes, narrow: bool) -> None:
+        """Draw the axis."""
+        axes.set_xlim(self.exact - 0.7, self.right + 0.25)
+        within = range(0, LEAST, -4 if narrow else -2)
+        beyond = range(3, math.floor(self.most) + 1, 3) if self.most >= 3 else range(1, math.floor(self.most) + 1)
+        ticks = {self.exact: "none"} | {power: f"1/{2**-power:,}" if power else "1" for power in within}
+        ticks |= {power: f"{10**power:,}" if power < 5 else f"1e{power}" for power in beyond}
+        axes.set_xticks([*ticks], [*ticks.values()])
+        axes.set_yticks([])
 
 
 def _named(axes: Axes, operation: str, top: float, band: float, narrow: bool) -> None:
@@ -83,9 +102,23 @@ def _named(axes: Axes, operation: str, top: float, band: float, narrow: bool) ->
         axes.text(-0.015, top + band / 2, operation, color=INK, fontsize=9.5, **beside)
 
 
-def _mark(axes: Axes, ratio: float, height: float, right: float, look: dict[str, Any]) -> None:
+def _bars(axes: Axes, counts: Counts, scale: _Scale, base: float, height: float, color: str) -> None:
+    """Draw a bar for each power of two that there are cases of, the fullest as high as there is room."""
+    drawn, parts = Counts(), []
+    for power, count in counts.items():
+        drawn[power if power is None else max(power, LEAST)] += count
+    for power, count in drawn.items():
+        low = scale.exact - 0.5 if power is None else scale.of_power(power)
+        high = scale.exact + 0.5 if power is None else scale.of_power(power + 1)
+        top = base - height * count / max(drawn.values())
+        parts.append(Path([(low, base), (low, top), (high, top), (high, base), (low, base)], closed=True))
+    if parts:
+        axes.add_patch(PathPatch(Path.make_compound_path(*parts), facecolor=color, alpha=0.45, linewidth=0, zorder=2))
+
+
+def _mark(axes: Axes, ratio: float, height: float, scale: _Scale, look: dict[str, Any]) -> None:
     if np.isnan(ratio):
         return
-    axes.plot([min(ratio, right)], [height], **look, clip_on=False, zorder=3)
-    if np.isinf(ratio):
-        axes.text(right, height, " ∞", color=BAD, fontsize=9, va="center")
+    axes.plot([scale(ratio)], [height], **look, clip_on=False, zorder=3)
+    if ratio > 2.0**MOST:
+        axes.text(scale.right, height, f"{errors.ratio(ratio)}   ", color=BAD, fontsize=9, va="center", ha="right")

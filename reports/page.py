@@ -19,7 +19,7 @@ from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
 from reports.rows import VERDICTS, Row, Run, fails, severity, worst
 from reports.section import Section
 from reports.sections import measured
-from reports.sentences import EXPLAINED, command, counts, findings, not_offered, plural, reasons
+from reports.sentences import EXPLAINED, command, counts, findings, not_offered, plural, reasons, thin
 
 OPEN_CARDS = 8  # failures beyond these are folded
 MANY = {"agrees": "agree", "differs": "differ"}  # verdicts that are verbs, of several properties
@@ -91,6 +91,7 @@ def drawn(
         missing=[each for each in run.implementations if each.get("missing")] if run else [],
         reasons={verdict: reasons(verdicts, verdict) for verdict in EXPLAINED},
         not_offered=not_offered(verdicts),
+        thin=thin(rows),
         errors=_errors(rows, numbers),
         measured=speeds,
         proof=_proof(faults) if faults else [],
@@ -170,15 +171,15 @@ def _worst(rows: Iterable[Row]) -> str:
 
 
 def _errors(rows: list[Row], numbers: dict[str, int]) -> Section | None:
-    found = errors.ratios(rows)
+    found, near = errors.ratios(rows), errors.nearness(rows)
     if not found.size:
         return None
     return Section(
         "errors", "How near to the bound",
-        "The largest error of each implementation, in units of what rounding can explain there. Up to 1, rounding "
-        "explains it; how far left says how much room there was.",
-        errors.caption(found, rows), error_figures.error_ratios(found, numbers), errors.table(found),
-        "Largest error in units of its bound, for each operation and implementation.",
+        "The largest error of each implementation, in units of what rounding can explain there, and how the largest "
+        "errors of single cases are spread. Up to 1, rounding explains it; how far left says how much room there was.",
+        errors.caption(found, rows), error_figures.error_ratios(found, near, numbers), errors.table(found, near),
+        "Errors in units of their bound, for each operation and implementation.",
     )  # fmt: skip
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-SCHEMA = 2  # raised whenever a name below changes
+from reports import nearness
+
+SCHEMA = 3  # raised whenever a name below changes
 
 # Worst first. Agreement outranks what was not reached or is not offered: where one dtype agrees, the fold agrees, and
 # says that a part is open.
@@ -74,6 +76,8 @@ class Row:
 
     `dtype` is "" where a row speaks of the operation as a whole: not offered, not reached, or planned and unanswered.
     `worst_ratio` is the largest error in units of its bound: None where nothing is measured, inf where the bound is 0.
+    `nearness` counts the cases that have a bound by their largest error, as reports/nearness.py writes it; `mistrusted`
+    the cases on random data whose true outputs are nearly all zero.
     `case` is the (shrunk) case's line. NumPy numbers become Python's, so that a row can travel between processes.
     """
 
@@ -90,6 +94,7 @@ class Row:
     unsupported: int = 0
     mistrusted: int = 0
     worst_ratio: float | None = None
+    nearness: str = ""
     case: str = ""
     message: str = ""
     seconds: float = 0.0
@@ -104,6 +109,7 @@ class Row:
             ratio = float(self.worst_ratio)
             # NaN compares with nothing and would vanish from every maximum
             object.__setattr__(self, "worst_ratio", math.inf if math.isnan(ratio) else ratio)
+        nearness.counted(self.nearness)
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict {self.verdict!r} is none of: {', '.join(VERDICTS)}")
 

@@ -100,6 +100,17 @@ def _properties(rows: Iterable[Row]) -> Counter[str]:
     return Counter(name for name, _ in dict.fromkeys((row.implementation, row.property) for row in rows))
 
 
+def thin(rows: Iterable[Row]) -> str:
+    """Say of how many cases the evidence is thin: "12 of 48,211 cases (0.02 %) told little: ..."; nothing of none."""
+    few, cases = 0, 0
+    for row in rows:
+        few, cases = few + row.mistrusted, cases + row.examples
+    if not few:
+        return ""
+    share = float(f"{100 * few / cases:.1g}") if few < cases / 10 else round(100 * few / cases)
+    return f"{few:,} of {plural(cases, 'case')} ({share:g} %) told little: nearly all of their outputs are zero"
+
+
 def headline(matrix: Matrix) -> str:
     """Say in one sentence what was done and what was found."""
     return f"{counts(matrix)}: {'; '.join(findings(matrix))}" if matrix.rows else "no verdicts: nothing was checked"

@@ -9,7 +9,7 @@ from statistics import geometric_mean, linear_regression, mean, median
 import numpy as np
 import pytest
 
-from reports import benchmarks, errors, made_up, memory, roofline, scaling, speed, steps, translation
+from reports import benchmarks, errors, made_up, memory, nearness, roofline, scaling, speed, steps, translation
 from reports.test_ledger import failing_rows, sample_rows
 
 
@@ -256,6 +256,12 @@ def test_errors():
     most = max((row.worst_ratio, row.implementation, row.operation) for row in rows if row.worst_ratio is not None)
     nearest = f"The nearest to it is {most[1]} in {most[2]}, with {most[0]:.2g} of the bound."
     assert f"Nothing that was measured exceeds its bound. {nearest}" in text
+    counts = [nearness.counted(row.nearness) for row in rows]
+    cases, exact = sum(each.total() for each in counts), sum(each[None] for each in counts)
+    assert f"The bars are the {cases:,} cases that have a bound" in text
+    assert f" (1/1,024 and less in one); {exact:,} of them have no error at all." in text
+    halves = "Half of those with an error stay below 1/256 for fft and 1/8 for im2col, loops and torch-cpu."
+    assert halves in text
     rows = [*failing_rows()]
     text = " ".join(errors.caption(errors.ratios(rows), rows))
     assert text.startswith("Beyond the bound, and so not explained by rounding: mine.py in conv2d (5.2e+06 times).")
@@ -297,3 +303,16 @@ def test_times_of_a_wall_clock_are_told(tmp_path, document):
     said = sentence(speed.caption(held), "Times of im2col")
     assert said == "Times of im2col are wall times in 3 of 16 timings, since it waits or computes elsewhere."
     assert [row[3].endswith(" (wall)") for row in speed.table(held).rows if row[2] == "im2col"].count(True) == 3
+
+
+def test_the_table_of_errors_counts_every_case():
+    row = next(sample_rows(("im2col",)))
+    near = ["exact:5 -24:1 -7:2 -6:3", "-1:4", "exact:1 -6:3", "3:1"]
+    rows = [replace(row, dtype=str(number), worst_ratio=9.0, nearness=text) for number, text in enumerate(near)]
+    found = errors.table(errors.ratios(rows), errors.nearness(rows))
+    steps = ["below 1/64", "below 1/32", "below 1/16", "below 1/8", "below 1/4", "below 1/2", "below 1", "1 or more"]
+    assert list(found.head) == ["operation", "implementation", "largest", "no error", *steps]
+    assert found.rows == [[row.operation, "im2col", "✗ 9", "6", "3", "6", "", "", "", "", "4", "1"]]
+    bare = [replace(each, nearness="", worst_ratio=0.5) for each in rows]
+    assert errors.table(errors.ratios(bare), errors.nearness(bare)).rows == [[row.operation, "im2col", "0.5"]]
+    assert "bars" not in " ".join(errors.caption(errors.ratios(bare), bare))

@@ -6,10 +6,13 @@ import math
 import re
 from statistics import median
 
+import matplotlib
 import pytest
 
 from reports import (
     benchmarks,
+    error_figures,
+    errors,
     made_up,
     memory,
     memory_figures,
@@ -22,6 +25,7 @@ from reports import (
     strides,
     strides_figures,
     svg,
+    test_ledger,
     translation,
     translation_figures,
 )
@@ -290,3 +294,50 @@ def test_layers_of_a_network_stay_apart_on_a_phone():
     shown = [each for each in short if "s2" not in each or "2048" not in each]
     assert all(re.search(r"…(7|14|28|56)-", each) or each in names for each in shown)
     assert len({*short}) == len(names)
+
+
+# how near to the bound
+
+
+def bars(figure):
+    """The bars of each colour: where they begin and end, and how high they are, of the tallest."""
+    found = {}
+    for patch in figure.axes[0].patches:
+        corners = [points[:4] for points in patch.get_path().to_polygons(closed_only=False)]
+        sizes = [(min(x), max(x), max(y) - min(y)) for x, y in (points.T for points in corners)]
+        most = max(height for *_, height in sizes)
+        found[matplotlib.colors.to_hex(patch.get_facecolor())] = sorted(
+            (float(low), float(high), round(float(height / most), 6)) for low, high, height in sizes
+        )
+    return found
+
+
+def test_the_cases_of_a_power_of_two_stand_there_and_a_failure_beyond_the_bound():
+    rows = [*test_ledger.sample_rows(("im2col", "fft"))]
+    near = {"im2col": "exact:5 -24:6 -14:4 -3:20 -1:2", "fft": "-1:3 12:6"}
+    largest = {"im2col": 0.6, "fft": 2.0**12.5}
+    rows = [dataclasses.replace(rows[0], implementation=name, worst_ratio=largest[name], nearness=near[name])
+            for name in near]  # fmt: skip
+    numbers = {"im2col": 0, "fft": 1}
+    figure = error_figures._drawn(errors.ratios(rows), errors.nearness(rows), numbers, False)
+    assert bars(figure) == {
+        svg.color(0): [(-13.0, -12.0, 0.25), (-11.0, -10.0, 0.5), (-3.0, -2.0, 1.0), (-1.0, 0.0, 0.1)],
+        svg.color(1): [(-1.0, 0.0, 0.5), (pytest.approx(3.612, abs=0.001), pytest.approx(3.913, abs=0.001), 1.0)],
+    }
+    places = [float(mark.get_xdata()[0]) for mark in marks(figure)]
+    assert places == [pytest.approx(math.log2(0.6)), pytest.approx(12.5 * math.log10(2))]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("ratio", [0.0, 1e-30, 0.4, 1.0, 3e7, 1e300, math.inf])
+def test_every_largest_error_is_on_the_axis(ratio, narrow):
+    row = dataclasses.replace(next(test_ledger.sample_rows()), worst_ratio=ratio)
+    figure = error_figures._drawn(errors.ratios([row]), errors.nearness([row]), {"im2col": 0}, narrow)
+    low, high = figure.axes[0].get_xlim()
+    (mark,) = marks(figure)
+    place = mark.get_xdata()[0]
+    assert low < place < high
+    assert (place > 0.5) == (ratio > 10**0.5)
+    assert [each.get_text().strip() for each in figure.axes[0].texts if each.get_text() != "bound"][1:] == (
+        [errors.ratio(ratio)] if ratio > 2.0**24 else []
+    )

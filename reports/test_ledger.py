@@ -16,6 +16,7 @@ from random import Random
 
 import pytest
 
+from reports import nearness
 from reports.ledger import FILE, VERDICTS, Ledger, LedgerError, Row, Run, export, import_run, read, rows, runs
 from reports.rows import SCHEMA, worst
 
@@ -72,7 +73,8 @@ def sample_rows(implementations=("im2col", "loops", "fft", "torch-cpu"), seed=0)
             row = replace(row, elements=random.randint(2_000, 90_000), seconds=random.uniform(0.1, 1.4))
             if "definition" in name:
                 largest = 0 if operation == "max_pool2d" else 0.02 if implementation == "fft" else 0.3
-                row = replace(row, worst_ratio=largest * random.uniform(0.4, 1.2))
+                near = {0: "", 0.02: "-40:3 -9:70 -6:20", 0.3: "exact:20 -5:9 -4:60 -3:12"}[largest]
+                row = replace(row, worst_ratio=largest * random.uniform(0.4, 1.2), nearness=near)
             if implementation == "fft" and "subnormals" in name:
                 row = unchecked(row, "unsupported", 'not owed by accuracy "fft"')
             yield row
@@ -155,6 +157,21 @@ def test_a_verdict_outside_the_vocabulary_is_refused():
         replace(next(sample_rows()), verdict="fine")
 
 
+@pytest.mark.parametrize("text", ["exact", "-5", "-5:0", "-5:-3", "-5:3 -5:4", "exact:1 exact:1", "-5:3,-4:7", "1.5:3"])
+def test_nearness_that_counts_nothing_is_refused(text):
+    with pytest.raises(ValueError, match=r"accepted are counts of powers of two, such as 'exact:12 -5:3 -4:7'"):
+        replace(next(sample_rows()), nearness=text)
+
+
+def test_nearness_is_written_as_it_is_read():
+    text = "exact:12 -24:1 -5:3 -4:7 0:2 13:1"
+    counts = nearness.counted(text)
+    assert counts == {None: 12, -24: 1, -5: 3, -4: 7, 0: 2, 13: 1}
+    assert nearness.written(dict(reversed(counts.items()))) == text
+    assert nearness.written({-3: 0}) == nearness.written(nearness.counted("")) == ""
+    assert nearness.added([text, "", "-5:4 -3:1"]) == counts + nearness.counted("-5:4 -3:1")
+
+
 def test_a_field_of_a_wrong_type_is_named():
     with pytest.raises(TypeError, match=r"reason must be text, got 3"):
         replace(next(sample_rows()), reason=3)
@@ -212,8 +229,8 @@ def spoiled(folder, how):
         ("truncated", r"truncated, or not a results file \(.*\), left as it is: move it away, or name another"),
         ("text", r"truncated, or not a results file \(file is not a database\)"),
         ("application_id = 7", r"an SQLite file of another program \(application id 0x7\)"),
-        ("user_version = 9", r"of a newer version \(schema 9, this one has schema 2\): read it with the version that"),
-        ("user_version = 1", r"of an older version \(schema 1, this one has schema 2\)"),
+        ("user_version = 9", r"of a newer version \(schema 9, this one has schema 3\): read it with the version that"),
+        ("user_version = 2", r"of an older version \(schema 2, this one has schema 3\)"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_and_left_as_it_is(tmp_path, how, said):
@@ -323,7 +340,7 @@ def test_an_export_is_read_back_and_imported_once(tmp_path):
         (lambda text: text[:-40], r":97: the last line is cut off"),
         (lambda text: text[: text[:-1].rindex("\n") + 1], r": has 95 of 96 rows"),
         (lambda text: "", r": empty"),
-        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 1'), r":1: schema 1, and this version reads 2"),
+        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 2'), r":1: schema 2, and this version reads 3"),
         (lambda text: text.replace('"poolproof": "verdicts"', '"x": 1'), r":1: not an export of verdicts"),
         (lambda text: text.replace('"id": ', '"name": ', 1), r":1: not a run: unknown name"),
         (lambda text: text.replace('"seconds": ', '"seconds": NaN, "s": ', 1), r":2: .*NaN is no JSON number"),

@@ -8,9 +8,9 @@ import pytest
 from reports.markdown import as_markdown
 from reports.matrix import LEVELS, matrix
 from reports.rows import VERDICTS
-from reports.sentences import command, counts, findings, headline, reasons
-from reports.terminal import as_text
-from reports.test_ledger import failing_rows, sample_rows, unchecked
+from reports.sentences import command, counts, findings, headline, reasons, thin
+from reports.terminal import as_text, closing
+from reports.test_ledger import RUN, failing_rows, sample_rows, unchecked
 
 ESCAPE = re.compile(r"\x1b\[\d*m")
 
@@ -226,3 +226,19 @@ def test_markdown_of_many_failures_says_how_many_are_left():
 def test_no_rows_make_no_matrix():
     assert as_text(matrix([]), 100) == "no verdicts: nothing was checked"
     assert as_markdown(matrix([])) == "## no verdicts: nothing was checked\n"
+
+
+@pytest.mark.parametrize(
+    ("few", "cases", "said"),
+    [
+        (0, 100, ""),
+        (12, 48_211, "12 of 48,211 cases (0.02 %) told little: nearly all of their outputs are zero"),
+        (1, 1, "1 of 1 case (100 %) told little: nearly all of their outputs are zero"),
+        (1_500, 10_000, "1,500 of 10,000 cases (15 %) told little: nearly all of their outputs are zero"),
+    ],
+)
+def test_the_share_of_cases_that_told_little_is_said_at_the_end(few, cases, said):
+    rows = [row(examples=cases - few), row(dtype="float64", examples=few, mistrusted=few)]
+    assert thin(rows) == said
+    lines = closing(rows, RUN, {}, 100, "utf-8", False, stopped=False)
+    assert lines[1:] == [said] * bool(said)

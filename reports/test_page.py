@@ -218,6 +218,13 @@ def test_what_cannot_be_read_has_no_source(tmp_path):
     assert sources.sources(tmp_path / "absent") == {}
 
 
+def test_the_page_says_how_many_cases_told_little(failing):
+    rows = [replace(row, mistrusted=row.examples // 50) for row in failing_rows()]
+    few, cases = sum(row.mistrusted for row in rows), sum(row.examples for row in rows)
+    assert re.search(rf"{few:,} of {cases:,} cases \([\d.]+ %\) told little: ", said(page.render(RUN, rows)))
+    assert "told little" not in said(failing)
+
+
 def test_no_rows_make_a_page():
     html = page.render(RUN, [])
     assert "no verdicts: nothing was checked" in said(html)

@@ -78,3 +78,11 @@ def test_a_new_failure_makes_what_was_finished_unfinished(tmp_path):
     kept.save(b"key", b"another")
     assert not [*kept.fetch(b"key")]
     assert {*kept.fetch(b"key.secondary")} == {b"small", b"another"}
+
+
+def test_what_a_property_is_steered_to_is_not_kept(tmp_path):
+    """It would be tried again in place of a tenth of the next run's cases."""
+    kept = Examples(tmp_path)
+    kept.save(b"key.pareto", b"near the bound")
+    assert not [*kept.fetch(b"key.pareto")]
+    assert not [*tmp_path.iterdir()]
