@@ -45,13 +45,12 @@ def law(
     details: Sequence[str] = (),
     any_case: bool = False,
     steered: bool = False,
-    stays: str = "",
 ) -> Callable[[Property], Callable[..., None]]:
     """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
 
     The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
     it reads by `case.detail`. `any_case`: --case runs it though it was not named. `steered`: it calls `subject.steer`.
-    `stays`: why it is worth its time though every mutant that it kills is killed by others too.
+    The module's STAYS says why its properties are worth their time though others kill all the mutants that they kill.
     """
     assert level in LEVELS, level
 
@@ -70,6 +69,7 @@ def law(
         if steered:
             drawn = settings(max_examples=settings().max_examples + CLIMBS)(drawn)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
+        stays = function.__globals__.get("STAYS", "")
         title = (inspect.getdoc(function) or "").split("\n")[0]
         found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, stays, one, quick)
         drawn.law = found  # type: ignore[attr-defined]

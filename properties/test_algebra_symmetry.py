@@ -30,6 +30,8 @@ from properties.examiner import Examiner
 from properties.laws import law
 from properties.strategies import PADDINGS, cases
 
+STAYS = "asks no oracle: what an oracle and an implementation get wrong alike shows here"
+
 PLANES = ("x", "w", "dy", "y", "dx", "dw")  # what lies in a plane, and is moved with it
 FLIPS = {"horizontal": (-1,), "vertical": (-2,), "both": (-2, -1)}
 FITTED = cases(INTEGERS, padding=PADDINGS, details={"flip": tuple(FLIPS)}).map(fitted)

@@ -19,6 +19,8 @@ from properties.neighbours import CHANGES, neighbour, with_data
 from properties.probing import ANY, all_judged, found, judged, noted, probe, varied
 from properties.strategies import cases
 
+STAYS = "names the layout, or the array that was written"
+
 EVERY = (*FORWARD, *BACKWARD)
 CHANGED = "changed its input"
 SMALL = {"extent": (1, 2, 3, 4), "margin": range(6)}

@@ -12,6 +12,8 @@ from properties.laws import law
 from properties.recipes import possible, spelled
 from properties.test_sizes import judged_by_samples
 
+STAYS = "the layers that people run, for which kernels have paths of their own"
+
 CHANNELS = (4, 8, 16, 32, 3, 1, 64)
 OUTPUTS = (4, 8, 2, 7, 14, 16, 28, 32)
 WINDOWS = ((3, 1), (1, 1), (3, 2), (2, 2), (5, 1), (7, 2), (1, 2))  # extent and stride

@@ -14,6 +14,8 @@ from properties.laws import law
 from properties.neighbours import owed, respelled
 from properties.strategies import cases
 
+STAYS = "every size one after another: where a tile ends is not known beforehand"
+
 SIZES = (
     *range(1, 37),
     *(16 * tile + more for tile in range(3, 9) for more in (-1, 0, 1)),

@@ -15,6 +15,8 @@ from properties.laws import law
 from properties.probing import ANY, varied
 from properties.strategies import cases
 
+STAYS = "names what was accepted"
+
 REFUSING = tuple(name for name in OPERATIONS if name not in ("out_size", "max_pool2d_backward"))
 
 

@@ -17,6 +17,8 @@ from properties.neighbours import CHANGES, neighbour, with_data
 from properties.probing import ANY, all_judged, found, judged, probe, varied
 from properties.strategies import cases
 
+STAYS = "names the earlier call, or the thread, that an answer depends on"
+
 EVERY = (*FORWARD, *BACKWARD)
 REFUSING = tuple(operation for operation in EVERY if operation != "max_pool2d_backward")  # it has no parameters
 REAL = ("gauss", "spread", "cancelling", "huge")

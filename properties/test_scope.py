@@ -25,6 +25,8 @@ from properties.laws import law
 from properties.neighbours import owed
 from properties.recipes import spelled
 
+STAYS = "complete where it speaks: in all that is small nothing can hide"
+
 LEAST = {"size": 1, "extent": 1, "stride": 1, "padding": 0, "dilation": 1}
 LARGEST = {"size": 4, "extent": 3, "stride": 3, "padding": 2, "dilation": 2}
 PARTNERS = 6  # horizontal axes that each vertical one meets

@@ -13,6 +13,8 @@ from properties.examiner import Examiner
 from properties.laws import law
 from properties.strategies import cases
 
+STAYS = "tells a wrong size from wrong values"
+
 SIZES = (*range(12), 16, 23, 31, 32, 33, 40)
 
 

@@ -17,6 +17,8 @@ from properties.ladder import large_cases
 from properties.laws import law
 from properties.strategies import cases
 
+STAYS = "sizes that the small cases do not reach, and errors that only many outputs show"
+
 STANDARD_ERRORS = 7.0  # truncation stands 15 and more out, correct rounding at most 1.3; by chance 1 in 10**11
 MANY = {"margin": range(9, 18), "stride": (1,), "padding": (0, 1)}  # enough outputs for statistics
 # No bias: what lies of it below the last place of the sums is rounded away alike in every output of a filter.

@@ -8,6 +8,8 @@ from properties.laws import law
 from properties.recipes import SPECIAL
 from properties.strategies import cases
 
+STAYS = "names what is lost, a NaN, an infinity or a sign, and how far it spreads"
+
 
 @law("specials", FORWARD, cases(SPECIAL))
 def test_non_finite_values_stay_local(subject: Examiner, case: Case) -> None:

@@ -16,6 +16,8 @@ from properties.laws import law
 from properties.recipes import ORDERED
 from properties.strategies import cases
 
+STAYS = "names the rule that a switch breaks, where the definition says only that it differs"
+
 FORWARD = ("max_pool2d",)
 BACKWARD = ("max_pool2d_backward",)
 

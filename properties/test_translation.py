@@ -27,6 +27,8 @@ from properties.examiner import Examiner, Unsupported
 from properties.laws import law
 from properties.strategies import PADDINGS, cases
 
+STAYS = "asks no oracle, and is what is said of convolution and pooling most"
+
 SHIFTS = ("0:1", "1:0", "1:1", "2:1", "1:3")  # windows down and to the right
 SMALL_SHIFTS = ("0:1", "1:0", "1:1", "2:3")  # cells
 

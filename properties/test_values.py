@@ -8,6 +8,8 @@ from properties.laws import law
 from properties.recipes import BOUNDED, EXACT, ORDERED
 from properties.strategies import cases
 
+STAYS = "says in the plainest words what is wrong, and comes first"
+
 
 @law("values", FORWARD, cases(EXACT), any_case=True)
 def test_output_equals_the_definition_exactly(subject: Examiner, case: Case) -> None:

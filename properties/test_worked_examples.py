@@ -32,6 +32,8 @@ from properties.worked import (
     worked,
 )
 
+STAYS = "numbers of the course notes, which a reader can follow by hand"
+
 SPATIAL = 'CS231n, "Spatial arrangement"'
 SEVEN = {f"stride-{S}": layer(7, 1, F=3, S=S) for S in (1, 2, 3)}
 

@@ -18,6 +18,8 @@ from properties.examiner import Examiner
 from properties.network import Theirs, descent, recorded, same_numbers, stage
 from properties.worked import SEED, agreed, defined, judged, layer, peak, rounded, worked
 
+STAYS = "numbers of the course notes, which a reader can follow by hand"
+
 CONV = ("conv2d_backward",)
 
 

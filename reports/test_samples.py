@@ -6,25 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from reports import __main__, claims, excerpt, made_up, picture
+from reports import __main__, claims, excerpt, kills, made_up, picture
 from reports.benchmarks import load
 from reports.test_measured import SECTIONS
 from reports.test_page import outline, said
 
 SAMPLES = Path(__file__).parent / "samples"
-VERDICTS, BENCH = SAMPLES / "verdicts.jsonl", SAMPLES / "bench.json"
+VERDICTS, BENCH, MUTANTS = (SAMPLES / name for name in ("verdicts.jsonl", "bench.json", "mutants.jsonl"))
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     page = tmp_path_factory.mktemp("page") / "index.html"
-    assert __main__.main(["--results", str(VERDICTS), "--bench", str(BENCH), "--out", str(page)]) == 0
+    files = {"results": VERDICTS, "bench": BENCH, "mutants": MUTANTS, "out": page}
+    assert __main__.main([f"--{name}={file}" for name, file in files.items()]) == 0
     return page.read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_samples_has_all_sections(drawn):
     ids = outline(drawn).ids
-    assert [each for each in (*SECTIONS[:-1], "failures", "matrix", "errors", "examples") if each not in ids] == []
+    others = ("failures", "matrix", "errors", "examples", "mutants", "kills")
+    assert [each for each in (*SECTIONS[:-1], *others) if each not in ids] == []
     assert len(re.findall("<figcaption>", drawn)) >= 8
     assert "mine.py fails in" in said(drawn)
 
@@ -40,12 +42,28 @@ def test_what_claims_say_was_measured_is_on_the_page(drawn):
 
 
 def test_the_samples_name_no_folder_of_the_machine_that_made_them():
-    for file in (VERDICTS, BENCH):
+    for file in (VERDICTS, BENCH, MUTANTS):
         assert not re.search(r"/tmp/|/home/|/work/|/Users/", file.read_text(encoding="utf-8"))
 
 
+def test_the_readme_quotes_the_stored_proof():
+    """The rate that README names is that of the table that is kept, whose command stands beside it."""
+    readme = (SAMPLES.parents[1] / "README.md").read_text(encoding="utf-8")
+    for sentence in kills.summary(kills.read(MUTANTS)):
+        assert sentence in " ".join(readme.split()), sentence
+
+
+def test_every_mutant_is_killed_and_every_property_kills_one_or_says_why_it_stays():
+    table = kills.read(MUTANTS)
+    assert table.survivors == []
+    assert [each.variant for each in table.variants if each.flagged] == []
+    assert [column for column in table.columns if not table.alone_in(column) and not column.stays] == []
+    killers = {name for row in table.rows for name in row.kills}
+    assert {column.property for column in table.columns} == killers
+
+
 def test_the_samples_are_small():
-    for file in (VERDICTS, BENCH):
+    for file in (VERDICTS, BENCH, MUTANTS):
         text = file.read_text(encoding="utf-8")
         assert text.count("\n") < 1000
         assert len(text) < 400_000

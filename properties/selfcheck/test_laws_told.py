@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from impls import im2col
@@ -12,6 +14,7 @@ from properties import (
     test_algebra_gradients,
     test_algebra_pool,
     test_algebra_symmetry,
+    test_gradients,
     test_translation,
     test_worked_examples,
     test_worked_gradients,
@@ -72,3 +75,8 @@ def test_a_network_that_lacks_its_pools_is_declined():
     alone = variant(max_pool2d=None, max_pool2d_backward=None)
     with pytest.raises(AssertionError, match="the network also needs max_pool2d"):  # nothing was examined
         examine(TRAINED, alone, "conv2d_backward", examples=3)
+
+
+def test_an_inner_product_beyond_all_floats_is_told_as_infinite():
+    found = test_gradients.same_number("<x, dx>", Fraction(-(10**400)), Fraction(3), Fraction(0))
+    assert found.message == "<x, dx> is -inf where 3 is due; on integers it must not differ"

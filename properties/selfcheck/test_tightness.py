@@ -85,6 +85,11 @@ def nearness(kind: str, terms: int) -> dict[str, float]:
     return dict(found)
 
 
+def times(found: dict[str, float]) -> float:
+    """How many times the bound is as large as the largest error; no kernel adds up the largest products first."""
+    return 1 / max(each for name, each in found.items() if name != "largest first")
+
+
 # TF32
 
 
@@ -141,8 +146,7 @@ def test_the_direct_bound_is_near_what_is_seen(kind, terms):
     goal = min(times for most, times in GOALS.items() if terms <= most)
     found = nearness(kind, terms)
     assert max(found.values()) <= 1, found
-    largest = max(each for name, each in found.items() if name != "largest first")  # which no kernel does
-    assert largest >= 1 / goal, f"the bound is {1 / largest:.3g} times the largest error: {found}"
+    assert times(found) <= goal, f"the bound is {times(found):.3g} times the largest error: {found}"
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -166,11 +170,11 @@ def tables() -> Iterator[str]:
     """The lines of both tables."""
     for kind, recipes in DATA.items():
         yield f"largest error in units of the direct bound, {kind} data ({', '.join(recipes)})"
-        yield f"{'terms':>5}" + "".join(f"{name:>18}" for name in ENGINES) + f"{'bound / largest':>18}"
+        yield f"{'terms':>5}" + "".join(f"{name:>18}" for name in ENGINES) + f"{'bound is times':>18}"
         for terms in SHAPES:
             found = nearness(kind, terms)
             cells = "".join(f"{found[name]:18.4f}" if name in found else f"{'-':>18}" for name in ENGINES)
-            yield f"{terms:5}{cells}{1 / max(found.values()):18.1f}"
+            yield f"{terms:5}{cells}{times(found):18.1f}"
         yield ""
     yield f"wide draws until TF32 operands are caught, of {SEEDS} seeds"
     for reading in READINGS:
