@@ -25,7 +25,13 @@ KINDS = {module.__name__.rpartition(".")[2]: (module.__doc__ or "").split("\n")[
 def main(arguments: list[str] | None = None) -> int:
     """Run and tell; 1 where a mutant survives or a variant is flagged."""
     parser = argparse.ArgumentParser(prog="python -m properties.mutants", description=__doc__)
-    parser.add_argument("--examples", type=int, default=100, help="of each property (default: %(default)s)")
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=25,
+        help="of each property; of one that must kill a mutant four times as many, where they are "
+        "dear a part (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one for each core)")
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "mutants.jsonl", help="where the table is kept")
