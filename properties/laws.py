@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,7 @@ def law(
         if steered:
             drawn = settings(max_examples=settings().max_examples + CLIMBS)(drawn)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
-        stays = function.__globals__.get("STAYS", "")
+        stays = getattr(sys.modules.get(function.__module__), "STAYS", "")
         title = (inspect.getdoc(function) or "").split("\n")[0]
         found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, stays, one, quick)
         drawn.law = found  # type: ignore[attr-defined]

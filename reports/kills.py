@@ -134,9 +134,16 @@ def summary(table: Table) -> list[str]:
 
 def write(table: Table, file: str | os.PathLike[str]) -> None:
     """Write the table as JSON lines, first what it is about. Raises LedgerError where it cannot be written."""
-    parts = [*table.columns, *table.rows, *table.variants]
-    head = {"poolproof": "mutants", "schema": SCHEMA, "lines": len(parts), **table.about}
-    lines = [json.dumps(each, allow_nan=False, ensure_ascii=False) for each in (head, *map(asdict, parts))]
+    names = list(dict.fromkeys(column.property for column in table.columns))
+    number = {name: str(place) for place, name in enumerate(names)}  # a row has a hundred of them: numbers are short
+    rows = [
+        asdict(row) | {"must": [number[name] for name in row.must],
+                       "kills": {number[name]: count for name, count in row.kills.items()}}
+        for row in table.rows
+    ]  # fmt: skip
+    parts = [*map(asdict, table.columns), *rows, *map(asdict, table.variants)]
+    head = {"poolproof": "mutants", "schema": SCHEMA, "lines": len(parts), **table.about, "names": names}
+    lines = [json.dumps(each, allow_nan=False, ensure_ascii=False, separators=(",", ":")) for each in (head, *parts)]
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
@@ -157,6 +164,7 @@ def read(file: str | os.PathLike[str]) -> Table:
         raise LedgerError(f"{file}:1: not a table of mutants that this version reads: run `make mutants` again")
     if about.pop("lines", None) != len(lines) - 1:
         raise LedgerError(f"{file}: has {len(lines) - 1} lines, and should have more or less: run `make mutants` again")
+    names = about.pop("names", [])
     table = Table(about, [], [], [])
     into: dict[str, tuple[Any, list[Any]]] = {
         "property": (Column, table.columns), "mutant": (Row, table.rows), "variant": (Variant, table.variants),
@@ -166,7 +174,10 @@ def read(file: str | os.PathLike[str]) -> Table:
         make, where = into.get(next(iter(content), ""), (None, []))
         try:
             values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+            if make is Row:
+                values["must"] = tuple(names[int(place)] for place in values["must"])
+                values["kills"] = {names[int(place)]: count for place, count in values["kills"].items()}
             where.append(make(**values))  # type: ignore[misc]
-        except TypeError as error:
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
             raise LedgerError(f"{file}:{number}: not a line of this table: {error}") from error
     return table
