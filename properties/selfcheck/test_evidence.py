@@ -22,8 +22,8 @@ from oracles.verdict import thin
 from properties import test_values
 from properties.examiner import Examiner, Spent, Tally, power, set_under_test
 from properties.laws import CLIMBS, Law
+from properties.mutants.planting import variant
 from properties.selfcheck.command_line import QUICK, VALUES, run
-from properties.selfcheck.running import variant
 from properties.strategies import cases
 from reports import ledger
 from reports.nearness import counted as counted_text

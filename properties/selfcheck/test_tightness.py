@@ -27,7 +27,7 @@ from oracles.formats import FORMATS
 from oracles.geometry import Axis, Geometry
 from oracles.truth import inputs
 from properties.examiner import Examiner, set_under_test
-from properties.selfcheck.running import variant
+from properties.mutants.planting import variant
 from properties.selfcheck.test_rounding import Data, backwards, fused, products_of_y, sequential
 from properties.strategies import cases
 
