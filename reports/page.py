@@ -189,7 +189,7 @@ def _proof(faults: Table) -> list[Section]:
             "mutants", "What the suite catches",
             "Faults planted in a correct implementation, one each, by class: each mark is as large as the number of "
             "mutants that need so many examples of the quickest property that must kill them, run alone; the upright "
-            "line is the median of its class, and a cross a mutant that is alive.",
+            "line is the median of its class, and a cross a mutant that none of these killed in so few.",
             mutants.caption(faults), mutants_figures.soon(faults), mutants.numbers(faults),
             "Examples that each class of mutants needs.",
         ),
