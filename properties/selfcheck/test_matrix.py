@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_fault_of_a_property_is_not_taken_for_a_kill():
 def small(monkeypatch):
     """Two properties, two mutants of which one is none, and two variants of which one is wrong."""
     alive = Mutant("asleep", "flips", "It sleeps.", "conv2d", (EXACTLY,), lambda: variant())
-    flipped = next(each for each in MUTANTS if str(each) == "filter_flipped-conv2d")
+    flipped = replace(next(each for each in MUTANTS if str(each) == "filter_flipped-conv2d"), laws=(EXACTLY,))
     variants = [
         Variant("plain", "As it is.", ("conv2d",), lambda: variant()),
         Variant("off", "Off by one.", ("conv2d",), lambda: spoiled_from(2)),
