@@ -33,7 +33,7 @@ CALM, BUSY = 0.003, 0.2  # seconds to look whether this process computes by itse
 PAUSE, CALMING = 0.05, 1.0  # seconds between such looks, and in all
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-QUEUE = Path("/proc/thread-self/schedstat")
+QUEUE, TASKS = Path("/proc/thread-self/schedstat"), Path("/proc/self/task")
 
 
 @dataclass(frozen=True)
@@ -201,13 +201,27 @@ def calm(patience: float = CALMING) -> bool:
     """Whether this process computes nothing while nothing is asked of it; threads of BLAS get time to go to sleep."""
     end = time.perf_counter() + patience
     while True:
-        before = time.process_time()
+        before = _wanted()[0]
         time.sleep(CALM)
-        if time.process_time() - before < BUSY * CALM:
+        wanted, waiting = _wanted()
+        if wanted - before < BUSY * CALM and not waiting:
             return True
         if time.perf_counter() > end:
             return False
         time.sleep(PAUSE)
+
+
+def _wanted() -> tuple[float, bool]:
+    """Seconds that this process has computed or waited for a core, so far; whether another thread would compute now.
+
+    On a busy machine a thread that computes may get no core for as long as anyone looks: that it waits gives it away.
+    """
+    queued, waiting, own = 0.0, False, str(threading.get_native_id())
+    for thread in TASKS.iterdir() if TASKS.is_dir() else ():
+        with contextlib.suppress(OSError):  # it has ended, or the system does not tell
+            waiting |= (thread / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"R" and thread.name != own
+            queued += int((thread / "schedstat").read_bytes().split()[1]) / 1e9
+    return time.process_time() + queued, waiting
 
 
 def rounds_for(expected: float, budget: float = SECONDS) -> int:
