@@ -239,10 +239,17 @@ def arrays(case: Case, stream: int = 0) -> dict[str, np.ndarray]:
 
 def thinned(values: np.ndarray, rng: np.random.Generator, g: Geometry, operation: str, most: int) -> np.ndarray:
     """Zeros for all but `most` elements where even ones would exceed the budget of so many terms."""
-    terms = g.terms if operation == "conv2d" else max(g.window * max(1, g.K // g.G), g.N * math.prod(g.y_shape[2:]))
-    if terms > most:
+    if too_many(g, operation, most):
         values.flat[rng.permutation(values.size)[most:]] = 0.0
     return values
+
+
+def too_many(g: Geometry, operation: str, most: int) -> bool:
+    """Whether a convolution, or its gradients, sum more terms than a budget of `most` allows ones."""
+    if operation not in SPARSE:
+        return False
+    terms = g.terms if operation == "conv2d" else max(g.window * max(1, g.K // g.G), g.N * math.prod(g.y_shape[2:]))
+    return terms > most
 
 
 def exponents(case: Case) -> dict[str, int]:

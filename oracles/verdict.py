@@ -22,7 +22,7 @@ class Verdict:
 
     `bounded`: some element has a bound, so that an error is measured, if only as 0. `place` is the worst element's
     array and index, `want` what it should be; `data` the inputs where a property made its own. `alone`: a single call
-    shows it.
+    shows it. `missed`: where it agrees on random integers, how likely at most a wrong (bi)linear map would as well.
     """
 
     kind: str = AGREES
@@ -34,6 +34,7 @@ class Verdict:
     data: Mapping[str, np.ndarray | None] | None = None
     alone: bool = True
     bounded: bool = False
+    missed: float | None = None
 
     @property
     def agrees(self) -> bool:
@@ -64,7 +65,8 @@ def joined(verdicts: Sequence[Verdict]) -> Verdict:
     kind = MISTRUSTED if any(verdict.kind == MISTRUSTED for verdict in verdicts) else AGREES
     ratio = max((verdict.ratio for verdict in verdicts), default=0.0)
     bounded = any(verdict.bounded for verdict in verdicts)
-    return Verdict(kind, "", ratio, sum(verdict.elements for verdict in verdicts), bounded=bounded)
+    missed = min((verdict.missed for verdict in verdicts if verdict.missed is not None), default=None)
+    return Verdict(kind, "", ratio, sum(verdict.elements for verdict in verdicts), bounded=bounded, missed=missed)
 
 
 def equal(name: str, got: Any, want: np.ndarray, within: np.ndarray | float | None = None) -> Verdict:

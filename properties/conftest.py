@@ -261,7 +261,7 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
         counts: dict[str, Any] = {
             "dtype": dtype, "examples": tally.examples, "elements": tally.elements, "mistrusted": tally.mistrusted,
             "unsupported": sum(tally.unsupported.values()), "worst_ratio": tally.ratio or None,
-            "nearness": nearness.written(tally.nearness),
+            "nearness": nearness.written(tally.nearness), "integers": tally.integers, "missed": tally.missed,
         }  # fmt: skip
         if failure is not None and failure[0].dtype == dtype:
             case, verdict = failure

@@ -21,6 +21,7 @@ from hypothesis import currently_in_test_context, target
 from impls import places
 from impls.isolation.failures import Failure
 from impls.subject import Subject
+from oracles import chance
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.data import recipe
@@ -53,6 +54,8 @@ class Tally:
     examples: int = 0
     elements: int = 0
     mistrusted: int = 0  # cases
+    integers: int = 0  # cases on random integers, of what is linear or bilinear,
+    missed: float = 0.0  # and their chances of missing a wrong map, added up
     ratio: float = 0.0
     nearness: Counter[int | None] = field(default_factory=Counter)  # cases with a bound, by powers of two; None: exact
     unsupported: dict[str, int] = field(default_factory=dict)
@@ -61,6 +64,9 @@ class Tally:
         """Count a case, by all that was found of it."""
         self.examples += 1
         self.mistrusted += found.kind == MISTRUSTED
+        if found.missed is not None:
+            self.integers += 1
+            self.missed += found.missed
         if found.bounded and math.isfinite(found.ratio):
             self.nearness[power(found.ratio)] += 1
 
@@ -200,10 +206,13 @@ class Examiner:
 
     def judge(self, case: Case, result: Any, expected: Sequence[Truth] | None = None) -> Verdict:
         """The verdict on a result of `run`, counted; held against the case's truth unless another is given."""
+        missed = None
         if expected is None:
             self.expect_exact(case)
-            expected = truths.truth(case, self.arithmetic)
+            expected, missed = truths.truth(case, self.arithmetic), chance.of_missing(case)
         verdict, cells = judge(expected, result), math.prod(case.geometry.y_shape)
+        if verdict.agrees and missed is not None:
+            verdict = dataclasses.replace(verdict, missed=missed)
         if verdict.agrees and case.geometry.N and case.recipe.split(":")[0] in RANDOM and thin(expected, cells):
             verdict = dataclasses.replace(verdict, kind=MISTRUSTED)
         return self.hold(case, verdict)

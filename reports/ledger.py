@@ -167,7 +167,8 @@ CREATE TABLE verdict (
     property TEXT NOT NULL, title TEXT NOT NULL, level TEXT NOT NULL, operation TEXT NOT NULL, dtype TEXT NOT NULL,
     implementation TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL,
     examples INTEGER NOT NULL, elements INTEGER NOT NULL, unsupported INTEGER NOT NULL, mistrusted INTEGER NOT NULL,
-    worst_ratio REAL, nearness TEXT NOT NULL, "case" TEXT NOT NULL, message TEXT NOT NULL, seconds REAL NOT NULL,
+    integers INTEGER NOT NULL, missed REAL NOT NULL, worst_ratio REAL, nearness TEXT NOT NULL, "case" TEXT NOT NULL,
+    message TEXT NOT NULL, seconds REAL NOT NULL,
     PRIMARY KEY (run, property, operation, dtype, implementation)
 );
 """

@@ -19,7 +19,7 @@ from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
 from reports.rows import VERDICTS, Row, Run, fails, severity, worst
 from reports.section import Section
 from reports.sections import measured
-from reports.sentences import EXPLAINED, command, counts, findings, not_offered, plural, reasons, thin
+from reports.sentences import EXPLAINED, command, counts, findings, missed, not_offered, plural, reasons, thin
 
 OPEN_CARDS = 8  # failures beyond these are folded
 MANY = {"agrees": "agree", "differs": "differ"}  # verdicts that are verbs, of several properties
@@ -91,7 +91,7 @@ def drawn(
         missing=[each for each in run.implementations if each.get("missing")] if run else [],
         reasons={verdict: reasons(verdicts, verdict) for verdict in EXPLAINED},
         not_offered=not_offered(verdicts),
-        thin=thin(rows),
+        evidence=[said for said in (thin(rows), missed(rows)) if said],
         errors=_errors(rows, numbers),
         measured=speeds,
         proof=_proof(faults) if faults else [],

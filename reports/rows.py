@@ -16,7 +16,7 @@ from typing import Any
 
 from reports import nearness
 
-SCHEMA = 3  # raised whenever a name below changes
+SCHEMA = 4  # raised whenever a name below changes
 
 # Worst first. Agreement outranks what was not reached or is not offered: where one dtype agrees, the fold agrees, and
 # says that a part is open.
@@ -77,7 +77,8 @@ class Row:
     `dtype` is "" where a row speaks of the operation as a whole: not offered, not reached, or planned and unanswered.
     `worst_ratio` is the largest error in units of its bound: None where nothing is measured, inf where the bound is 0.
     `nearness` counts the cases that have a bound by their largest error, as reports/nearness.py writes it; `mistrusted`
-    the cases on random data whose true outputs are nearly all zero.
+    the cases on random data whose true outputs are nearly all zero; `integers` the cases on random integers of what is
+    linear or bilinear, and `missed` adds up how likely at most each of them misses a wrong map.
     `case` is the (shrunk) case's line. NumPy numbers become Python's, so that a row can travel between processes.
     """
 
@@ -93,6 +94,8 @@ class Row:
     elements: int = 0
     unsupported: int = 0
     mistrusted: int = 0
+    integers: int = 0
+    missed: float = 0.0
     worst_ratio: float | None = None
     nearness: str = ""
     case: str = ""
@@ -102,9 +105,10 @@ class Row:
     def __post_init__(self) -> None:
         for name in _TEXTS:
             object.__setattr__(self, name, _text(name, getattr(self, name)))
-        for name in ("examples", "elements", "unsupported", "mistrusted"):
+        for name in ("examples", "elements", "unsupported", "mistrusted", "integers"):
             object.__setattr__(self, name, operator.index(getattr(self, name)))
-        object.__setattr__(self, "seconds", float(self.seconds))
+        for name in ("missed", "seconds"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         if self.worst_ratio is not None:
             ratio = float(self.worst_ratio)
             # NaN compares with nothing and would vanish from every maximum

@@ -111,6 +111,19 @@ def thin(rows: Iterable[Row]) -> str:
     return f"{few:,} of {plural(cases, 'case')} ({share:g} %) told little: nearly all of their outputs are zero"
 
 
+def missed(rows: Iterable[Row]) -> str:
+    """Say how likely random integers are to miss a wrong map, in the mean over the cases; nothing of none."""
+    chances, cases = 0.0, 0
+    for row in rows:
+        chances, cases = chances + row.missed, cases + row.integers
+    if not cases:
+        return ""
+    return (
+        f"on {plural(cases, 'case')} of random integers a wrong linear or bilinear map would be missed "
+        f"with probability {chances / cases:.2g} at most, in the mean over the cases (1/S_x + 1/S_w)"
+    )
+
+
 def headline(matrix: Matrix) -> str:
     """Say in one sentence what was done and what was found."""
     return f"{counts(matrix)}: {'; '.join(findings(matrix))}" if matrix.rows else "no verdicts: nothing was checked"

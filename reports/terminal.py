@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from reports.matrix import Cell, Matrix, matrix, symbol
 from reports.rows import Row, Run, fails
-from reports.sentences import EXPLAINED, headline, not_offered, reasons, thin
+from reports.sentences import EXPLAINED, headline, missed, not_offered, reasons, thin
 
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "–": "-", "·": ".", "…": "~", "×": "x"})
 _LEAST_TITLE, _MOST_COLUMN, _GAP = 36, 18, 2
@@ -22,8 +22,7 @@ def closing(
     """Give the lines at the end of a run: the matrix, and what was not tested; `stopped`: at a failure, as asked."""
     reached = [row for row in rows if row.verdict != "no verdict"] if stopped else rows
     lines = [as_text(matrix(reached, run), width, encoding, colour)]
-    if said := thin(reached):
-        lines.append(said)
+    lines += [textwrap.fill(said, width) for said in (thin(reached), missed(reached)) if said]
     if left := len(rows) - len(reached):
         lines.append(f"stopped at a failure, as asked: {left:,} checks were not made")
     return [*lines, *(f"{name} was not tested: {reason}" for name, reason in missing.items())]

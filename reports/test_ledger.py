@@ -229,8 +229,8 @@ def spoiled(folder, how):
         ("truncated", r"truncated, or not a results file \(.*\), left as it is: move it away, or name another"),
         ("text", r"truncated, or not a results file \(file is not a database\)"),
         ("application_id = 7", r"an SQLite file of another program \(application id 0x7\)"),
-        ("user_version = 9", r"of a newer version \(schema 9, this one has schema 3\): read it with the version that"),
-        ("user_version = 2", r"of an older version \(schema 2, this one has schema 3\)"),
+        ("user_version = 9", r"of a newer version \(schema 9, this one has schema 4\): read it with the version that"),
+        ("user_version = 2", r"of an older version \(schema 2, this one has schema 4\)"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_and_left_as_it_is(tmp_path, how, said):
@@ -340,7 +340,7 @@ def test_an_export_is_read_back_and_imported_once(tmp_path):
         (lambda text: text[:-40], r":97: the last line is cut off"),
         (lambda text: text[: text[:-1].rindex("\n") + 1], r": has 95 of 96 rows"),
         (lambda text: "", r": empty"),
-        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 2'), r":1: schema 2, and this version reads 3"),
+        (lambda text: text.replace(f'"schema": {SCHEMA}', '"schema": 2'), r":1: schema 2, and this version reads 4"),
         (lambda text: text.replace('"poolproof": "verdicts"', '"x": 1'), r":1: not an export of verdicts"),
         (lambda text: text.replace('"id": ', '"name": ', 1), r":1: not a run: unknown name"),
         (lambda text: text.replace('"seconds": ', '"seconds": NaN, "s": ', 1), r":2: .*NaN is no JSON number"),

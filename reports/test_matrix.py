@@ -8,7 +8,7 @@ import pytest
 from reports.markdown import as_markdown
 from reports.matrix import LEVELS, matrix
 from reports.rows import VERDICTS
-from reports.sentences import command, counts, findings, headline, reasons, thin
+from reports.sentences import command, counts, findings, headline, missed, reasons, thin
 from reports.terminal import as_text, closing
 from reports.test_ledger import RUN, failing_rows, sample_rows, unchecked
 
@@ -242,3 +242,12 @@ def test_the_share_of_cases_that_told_little_is_said_at_the_end(few, cases, said
     assert thin(rows) == said
     lines = closing(rows, RUN, {}, 100, "utf-8", False, stopped=False)
     assert lines[1:] == [said] * bool(said)
+
+
+def test_the_chance_of_missing_a_wrong_map_is_said_at_the_end():
+    rows = [row(integers=30, missed=6.0), row(dtype="float64", integers=10, missed=0.1)]
+    (said,) = closing(rows, RUN, {}, 200, "utf-8", False, stopped=False)[1:]
+    assert said == missed(rows)
+    assert said.startswith(
+        "on 40 cases of random integers a wrong linear or bilinear map would be missed with probability 0.15"
+    )
