@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 LONGEST = 1 << 28  # bytes that a message may have: what is no message claims more
+AT_ONCE = 1 << 16  # bytes to ask for: nobody sends a second message before the first is answered
 
 
 def send(channel: socket.socket, message: Any) -> None:
@@ -17,16 +18,19 @@ def send(channel: socket.socket, message: Any) -> None:
 
 
 def missing(received: bytes) -> int:
-    """Count the bytes to ask for next: a message's length, then what it lacks, or 0 where all of it has arrived.
+    """Count the bytes to ask for next, at most; 0 where all of a message has arrived.
 
-    Raises ValueError where it is none.
+    Raises ValueError where it is none, or more than one.
     """
     if len(received) < 4:
-        return 4 - len(received)
+        return AT_ONCE
     length = int(struct.unpack("<I", received[:4])[0])
     if length > LONGEST:
         raise ValueError(f"a message of {length} bytes: accepted are {LONGEST}")
-    return 4 + length - len(received)
+    lacking = 4 + length - len(received)
+    if lacking < 0:
+        raise ValueError(f"{-lacking} bytes after a message of {length}")
+    return lacking
 
 
 def read(received: bytes) -> Any:
