@@ -130,8 +130,9 @@ def _bounded(case: Case, data: Given, name: str, arithmetic: Arithmetic) -> Call
         likely = math.sqrt(2 * math.log(2 * max(1, error.size) / CHANCE))
         bound = np.minimum(sum(part for part, _ in parts), likely * sum(part for _, part in parts))
         bound = bound + rounding.gamma(n + count + 3, OURS) * total
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             ratio = np.where(error == 0, 0.0, error / bound)
+        ratio[np.isnan(ratio) | np.isinf(error)] = math.inf  # in a narrow format what is found is part of the bound
         if (ratio <= 1).all():
             return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size, bounded=output.size > 0)
         place = np.unravel_index(int(ratio.argmax()), ratio.shape)
