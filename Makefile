@@ -21,7 +21,7 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties \
-		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600 --hypothesis-seed=$(SEED)
+		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600 --hypothesis-seed=$(SEED) --durations=25
 
 mutants: $(VENV)/ready  ## every planted fault before every property: what kills what, after how many examples
 	$(ONE_THREAD) $(BIN)/python -m properties.mutants --jobs $(JOBS)
