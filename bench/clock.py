@@ -30,6 +30,7 @@ SHARED = 2**24  # bytes; what a process takes once for all calls to come, such a
 
 WAITS, IDLE = 2e-5, 0.2  # seconds, and of the CPU time, beyond which a call waits that lasts longer by the wall's clock
 CALM, BUSY = 0.003, 0.2  # seconds to look whether this process computes by itself, and the share of them that says so
+HUNGRY, LITTLE = 0.05, 0.05  # the same where a thread waits for a core: on a busy machine it gets a small share
 PAUSE, CALMING = 0.05, 1.0  # seconds between such looks, and in all
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -201,27 +202,32 @@ def calm(patience: float = CALMING) -> bool:
     """Whether this process computes nothing while nothing is asked of it; threads of BLAS get time to go to sleep."""
     end = time.perf_counter() + patience
     while True:
-        before = _wanted()[0]
-        time.sleep(CALM)
-        wanted, waiting = _wanted()
-        if wanted - before < BUSY * CALM and not waiting:
+        share, late = _resting(CALM)
+        if share < BUSY and (late or _hungry()):
+            share = _resting(HUNGRY)[0] * BUSY / LITTLE
+        if share < BUSY:
             return True
         if time.perf_counter() > end:
             return False
         time.sleep(PAUSE)
 
 
-def _wanted() -> tuple[float, bool]:
-    """Seconds that this process has computed or waited for a core, so far; whether another thread would compute now.
+def _resting(seconds: float) -> tuple[float, bool]:
+    """Sleep; the share of the time that this process computed meanwhile, and whether it woke up late."""
+    began, before = time.perf_counter(), time.process_time()
+    time.sleep(seconds)
+    used, lasted = time.process_time() - before, time.perf_counter() - began
+    return used / seconds, lasted > 2 * seconds  # late: a thread that holds Python's lock may have got no core
 
-    On a busy machine a thread that computes may get no core for as long as anyone looks: that it waits gives it away.
-    """
-    queued, waiting, own = 0.0, False, str(threading.get_native_id())
+
+def _hungry() -> bool:
+    """Whether another thread of this process would compute now, and may only wait for a core."""
     for thread in TASKS.iterdir() if TASKS.is_dir() else ():
-        with contextlib.suppress(OSError):  # it has ended, or the system does not tell
-            waiting |= (thread / "stat").read_bytes().rpartition(b")")[2].split()[0] == b"R" and thread.name != own
-            queued += int((thread / "schedstat").read_bytes().split()[1]) / 1e9
-    return time.process_time() + queued, waiting
+        with contextlib.suppress(OSError):  # it has ended
+            state = (thread / "stat").read_bytes().rpartition(b")")[2].split()[0]
+            if state == b"R" and int(thread.name) != threading.get_native_id():
+                return True
+    return False
 
 
 def rounds_for(expected: float, budget: float = SECONDS) -> int:
