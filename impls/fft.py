@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import scipy
 
-from impls import arguments, im2col, im2col_tiled, overlap_save
+from impls import arguments, im2col, im2col_tiled, overlap_save, whole_spectra
 from impls.arguments import Array, Axis, Padding, Pair
+from impls.fft_costs import spectra_pay, tiles, whole_pays
 from impls.im2col_tiled import lanes, overlap, reach
-from impls.overlap_save import Tiles, tiled
+from impls.overlap_save import Tiles
 
 name = "fft"
 version = f"scipy {scipy.__version__}"
@@ -35,8 +36,6 @@ max_pool2d, max_pool2d_backward = im2col.max_pool2d, im2col.max_pool2d_backward
 avg_pool2d, avg_pool2d_backward = im2col.avg_pool2d, im2col.avg_pool2d_backward
 l2_pool2d, l2_pool2d_backward = im2col.l2_pool2d, im2col.l2_pool2d_backward
 
-# Cells of a filter -> cells of a tile, measured.
-LENGTHS = ((1, 8), (3, 12), (5, 15), (7, 19), (11, 31), (15, 47), (31, 63), (64, 127))
 KEPT = 4  # spectra that a prepared filter keeps, each for one length of tiles
 
 
@@ -47,13 +46,13 @@ class Prepared:
     filters: Array
     spectra: dict[Any, Array] = field(default_factory=dict)
 
-    def transformed(self, vertical: Axis, horizontal: Axis, down: Tiles, across: Tiles, G: int) -> Array:
+    def transformed(self, vertical: Axis, horizontal: Axis, down: Tiles, across: Tiles, G: int, whole: bool) -> Array:
         """Give their spectra for such tiles, made at the first such call: (q * l, re | im, G, lanes * c, K/G)."""
-        key = down.length, across.length
+        key = down.length, across.length, whole
         found = self.spectra.get(key)
         if found is None:
             planes = overlap_save.filter_planes(self.filters, vertical, horizontal, G)
-            found = overlap_save.filter_spectra(planes, down, across)
+            found = (whole_spectra if whole else overlap_save).filter_spectra(planes, down, across)
             # A new dictionary each time: another thread may be reading the old one.
             self.spectra = {**dict([*self.spectra.items()][1 - KEPT :]), key: found}
         return found
@@ -81,6 +80,7 @@ def conv2d(
     Raises ValueError naming the value.
     Source: Mathieu, Henaff & LeCun 2013, "Fast training of convolutional networks through FFTs".
     """
+    ready = isinstance(w, Prepared)
     prepared = w if isinstance(w, Prepared) else Prepared(w)
     w = prepared.filters
     dtype = arguments.common_dtype(x=x, w=w, b=b)
@@ -88,12 +88,14 @@ def conv2d(
         x, w, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.bias(b, w.shape[0])
-    if not w.size:
+    sizes = x.shape[0], *w.shape[:2], vertical, horizontal, G
+    if not w.size or not (ready or spectra_pay(*sizes)):
         return im2col_tiled.conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     y = np.empty((x.shape[0], w.shape[0], vertical.outputs, horizontal.outputs), dtype)
-    down, across = tiles(vertical, horizontal)
-    W = prepared.transformed(vertical, horizontal, down, across, G)
-    overlap_save.correlate(x, W, vertical, horizontal, down, across, G, out=y)
+    whole = ready and whole_pays(*sizes)
+    down, across = map(whole_spectra.tile, (vertical, horizontal)) if whole else tiles(vertical, horizontal)
+    W = prepared.transformed(vertical, horizontal, down, across, G, whole)
+    (whole_spectra if whole else overlap_save).correlate(x, W, vertical, horizontal, down, across, G, out=y)
     if b is not None:
         y += b[:, None, None]
     return y
@@ -113,7 +115,7 @@ def conv2d_backward(
         x, w, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.gradient(dy, x.shape[0], w.shape[0], vertical, horizontal)
-    if not w.size:
+    if not w.size or not spectra_pay(x.shape[0], *w.shape[:2], vertical, horizontal, G):
         return im2col_tiled.conv2d_backward(x, w, dy, stride=stride, padding=padding, dilation=dilation, groups=groups)
     filters = arguments.wide(w)
     dx, dw = np.zeros(x.shape, dtype), np.empty(w.shape, dtype)
@@ -181,14 +183,3 @@ def filter_gradient(
             some = cells[..., over.first :: over.period, along.first :: along.period]
             seen = found[..., a, b, over.shift :: over.step, along.shift :: along.step]
             some[...] = seen[..., : some.shape[-2], : some.shape[-1]]
-
-
-def tiles(vertical: Axis, horizontal: Axis) -> tuple[Tiles, Tiles]:
-    """Cut both axes into tiles of about the length that was measured to be best for such filters."""
-    return tiled(vertical, length(vertical)), tiled(horizontal, length(horizontal), odd=True)
-
-
-def length(axis: Axis) -> int:
-    """Look up how long a tile is best for filters that reach as far."""
-    cells = reach(axis) + 1
-    return next((L for F, L in LENGTHS if cells <= F), 2 * cells)

@@ -30,7 +30,8 @@ from impls.arguments import Array, Axis
 from impls.im2col_tiled import even, lanes, overlap, points, reach
 from impls.workspace import Workspace
 
-BYTES = 2 << 20  # of spectra of the tiles that are made together
+BYTES = 4 << 20  # of spectra of the tiles that are made together
+MOST = 1 << 28  # bytes of filters' spectra
 
 workspace = Workspace()
 
@@ -183,9 +184,11 @@ def correlate(
         T = X.shape[2]
         Y, Z = (workspace.array(name, (F, 2, T, G, k), dtype) for name in ("product", "other product"))
         for target, factor in ((Y, W[:, 0]), (Z, W[:, 1])):
-            np.matmul(
-                X.reshape(F, 2 * T, G, c).swapaxes(1, 2), factor, out=target.reshape(F, 2 * T, G, k).swapaxes(1, 2)
-            )
+            if c == k == 1:
+                np.multiply(X, factor.reshape(F, 1, 1, G, 1), out=target)
+            else:
+                tiles = (each.reshape(F, 2 * T, G, -1).swapaxes(1, 2) for each in (X, target))
+                np.matmul(next(tiles), factor, out=next(tiles))
         Y[:, 0] -= Z[:, 1]
         Y[:, 1] += Z[:, 0]
         place(signal(Y.reshape(F, 2, -1), down.length, across.length, down.step, across.step), down, across, part, out)
