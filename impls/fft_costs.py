@@ -15,13 +15,13 @@ from impls.overlap_save import Tiles, tiled
 from impls.spectra import half
 
 # Cells that a filter reaches over -> cells of a tile, measured on 128 x 128 with 16 and 64 channels.
-LENGTHS = ((1, 8), (3, 12), (5, 15), (7, 19), (11, 31), (15, 47), (31, 63), (64, 127))
+LENGTHS = ((1, 8), (3, 12), (5, 17), (7, 23), (11, 31), (15, 47), (21, 59), (31, 63), (64, 127))
 
 PRODUCTS = 70.0  # operations in a nanosecond: of the transforms' products,
 COLUMNS = 60.0  # and of products of filters and columns
 NUMBER = 0.5  # nanoseconds for each number of a spectrum that goes from cache to cache,
 CALL = 150.0  # for each product, however small,
-POINT = 3.2  # and for each point of a fast transform in two dimensions
+POINT = 5.0  # and for each point of a fast transform in two dimensions
 BYTE = 1 / 16  # nanoseconds for each byte of spectra that come from main memory
 FREE = 1 << 17  # multiplications that take so little that what they are done by does not matter
 
