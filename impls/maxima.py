@@ -15,7 +15,7 @@ import numpy as np
 
 from impls import arguments
 from impls.arguments import Array, Axis, Padding, Pair
-from impls.planes import cells, chunks, loaded, padded, reduced, workspace
+from impls.planes import cells, chunks, combined, loaded, padded, reduced, workspace
 
 
 @np.errstate(all="ignore")
@@ -55,10 +55,13 @@ def maxima(x: Array, vertical: Axis, horizontal: Axis, y: Array, switches: Array
         shape = len(source), OH, source.shape[2]
         rows = reduced(source, vertical, 1, np.maximum, workspace.array("rows", shape, wide))
         best = values[some] if y.dtype == wide else workspace.array("best", (len(source), OH, OW), wide)
-        reduced(rows, horizontal, 2, np.maximum, best)
-        if places is not None:
+        if places is None:
+            reduced(rows, horizontal, 2, np.maximum, best)
+        else:
+            columns = side_by_side(rows, horizontal, "columns")
+            combined(columns, np.maximum, best)
             place = places[some]
-            place[...] = offsets(source, rows, best, vertical, horizontal)
+            place[...] = offsets(source, rows, columns, best, vertical, horizontal)
             place += corners
         doubt = doubtful(source, best, padded(vertical, horizontal))
         if y.dtype != wide:
@@ -67,35 +70,54 @@ def maxima(x: Array, vertical: Axis, horizontal: Axis, y: Array, switches: Array
             settle(planes[some], doubt, vertical, horizontal, values[some], None if places is None else place)
 
 
-def offsets(source: Array, rows: Array, best: Array, vertical: Axis, horizontal: Axis) -> Array:
+def offsets(source: Array, rows: Array, columns: list[Array], best: Array, vertical: Axis, horizontal: Axis) -> Array:
     """Find how far behind its window's corner, counted along the image's rows, the first cell lies that is the best.
 
-    source (A, height, width), rows (A, OH, width) its maxima down, best (A, OH, OW) -> (A, OH, OW), in a buffer.
+    source (A, height, width), rows (A, OH, width) its maxima down, `columns` of these -> (A, OH, OW), in a buffer.
     """
     down, across = vertical.dilation * horizontal.image, horizontal.dilation
     dtype = np.min_scalar_type((vertical.window - 1) * down + horizontal.window * across)
-    # Row by row: those that come before the first that is the maximum, counted.
+    flags, greatest = np.dtype(bool), np.iinfo(dtype).max
+    # Down: the rows that come before the first that holds the maximum, counted.
     tall = workspace.array("row offsets", rows.shape, dtype)
-    tall[...] = 0
-    others, still = (workspace.array(name, rows.shape, np.dtype(bool)) for name in ("unequal", "unequal so far"))
-    for f, row in enumerate(cells(source, vertical, 1)[:-1]):
-        np.not_equal(row, rows, out=still if f == 0 else others)
-        if f:
-            np.logical_and(still, others, out=still)
-        np.add(tall, still.view(np.uint8), out=tall)
-    if vertical.window > 1:
+    still, other = (workspace.array(name, rows.shape, flags) for name in ("unequal so far", "unequal"))
+    if vertical.window < 3:
+        np.not_equal(source[:, : rows.shape[1] * vertical.stride : vertical.stride], rows, out=still)
+        np.multiply(still.view(np.uint8), dtype.type(down * (vertical.window - 1)), out=tall)
+    else:
+        tall[...] = 0
+        for f, row in enumerate(cells(source, vertical, 1)[:-1]):
+            np.not_equal(row, rows, out=other if f else still)
+            if f:
+                np.logical_and(still, other, out=still)
+            np.add(tall, still.view(np.uint8), out=tall)
         tall *= dtype.type(down)
-    # Then across: the least of the offsets of columns that hold the maximum; the others are made the greatest there is.
-    found, key = (workspace.array(name, best.shape, dtype) for name in ("offsets", "offset"))
-    other = workspace.array("unequal", best.shape, np.dtype(bool))
-    for f, (column, offset) in enumerate(zip(cells(rows, horizontal, 2), cells(tall, horizontal, 2), strict=True)):
+    # Across: the least of the offsets of columns that hold the maximum, the others' made the greatest there is.
+    found, key, mask = (workspace.array(name, best.shape, dtype) for name in ("offsets", "offset", "mask"))
+    unequal = workspace.array("unequal", best.shape, flags)
+    for f, (column, offset) in enumerate(zip(columns, side_by_side(tall, horizontal, "offsets across"), strict=True)):
         target = key if f else found
-        np.not_equal(column, best, out=other)
+        np.not_equal(column, best, out=unequal)
+        np.multiply(unequal.view(np.uint8), dtype.type(greatest), out=mask)
         np.add(offset, dtype.type(f * across), out=target)
-        np.copyto(target, np.iinfo(dtype).max, where=other)
+        np.bitwise_or(target, mask, out=target)
         if f:
             np.minimum(found, key, out=found)
     return found
+
+
+def side_by_side(planes: Array, axis: Axis, into: str) -> list[Array]:
+    """Give, for each cell of the windows across, what all of them see through it, neighbours side by side in memory."""
+    if axis.stride == 1:
+        return cells(planes, axis, 2)
+    A, rows, width = planes.shape
+    phases: dict[int, Array] = {}
+    for phase in sorted({f * axis.dilation % axis.stride for f in range(axis.window)}):
+        shape = A, rows, len(range(phase, width, axis.stride))
+        phases[phase] = workspace.array(f"{into} {phase}", shape, planes.dtype)
+        np.copyto(phases[phase], planes[:, :, phase :: axis.stride])
+    places = (divmod(f * axis.dilation, axis.stride) for f in range(axis.window))
+    return [phases[phase][:, :, first : first + axis.outputs] for first, phase in places]
 
 
 def corner(axis: Axis) -> Array:

@@ -11,7 +11,7 @@ from impls.arguments import Array, Axis
 from impls.im2col import line_taps
 from impls.workspace import Workspace
 
-BYTES = 1 << 19  # of planes that are worked on together: they and what is made of them fit an L2 cache
+BYTES = 1 << 20  # of planes that are worked on together: what is made of them stays in cache
 
 workspace = Workspace()
 
@@ -64,12 +64,16 @@ def reduced(planes: Array, axis: Axis, dimension: int, operation: np.ufunc, out:
         return operation.reduce(
             planes[:, seen] if dimension == 1 else planes[:, :, seen], dimension, out=out, keepdims=True
         )
-    first, *others = cells(planes, axis, dimension)
+    return combined(cells(planes, axis, dimension), operation, out)
+
+
+def combined(arrays: list[Array], operation: np.ufunc, out: Array) -> Array:
+    """Combine arrays of one shape, the first with the second, and so on."""
+    first, *others = arrays
     if not others:
         np.copyto(out, first)
     for other in others:
-        operation(first, other, out=out)
-        first = out
+        first = operation(first, other, out=out)
     return out
 
 

@@ -94,7 +94,9 @@ def avg_pool2d_backward(
     for some in chunks(planes):
         shares = workspace.array("shares", gradients[some].shape, wide)
         np.divide(gradients[some], cells, out=shares)
-        if dtype == wide:
+        if is_whole(vertical, horizontal):
+            planes[some].reshape(len(shares), H * W)[...] = shares.reshape(-1, 1)
+        elif dtype == wide:
             spread(shares, vertical, horizontal, planes[some])
         else:
             planes[some] = spread(shares, vertical, horizontal, workspace.array("planes", planes[some].shape, wide))
@@ -142,6 +144,10 @@ def l2_pool2d_backward(
             zero = norms == 0
             np.divide(gradients[some], norms, out=scales)
             scales[zero] = 0
+        rows = as_rows(planes[some], wide) if is_whole(vertical, horizontal) else None
+        if rows is not None:
+            np.multiply(rows, scales.reshape(-1, 1), out=result[some].reshape(rows.shape))
+            continue
         total = result[some] if dtype == wide else workspace.array("planes", planes[some].shape, wide)
         spread(scales, vertical, horizontal, total)
         np.multiply(total, planes[some], out=result[some], casting="same_kind")
@@ -150,6 +156,9 @@ def l2_pool2d_backward(
 
 def square_sums(planes: Array, vertical: Axis, horizontal: Axis, out: Array) -> Array:
     """Sum each window's squares: planes (A, H, W) -> out (A, OH, OW)."""
+    rows = as_rows(planes, out.dtype) if is_whole(vertical, horizontal) else None
+    if rows is not None:
+        return np.einsum("ap,ap->a", rows, rows, out=out.reshape(-1)).reshape(out.shape)
     source = loaded(planes, vertical, horizontal, 0, out.dtype)
     squares = workspace.array("squares", source.shape, out.dtype)
     return sums(np.multiply(source, source, out=squares), vertical, horizontal, out)
