@@ -89,7 +89,7 @@ def conv2d(
     )
     arguments.bias(b, w.shape[0])
     sizes = x.shape[0], *w.shape[:2], vertical, horizontal, G
-    if not w.size or not (ready or spectra_pay(*sizes)):
+    if not w.size or not spectra_pay(*sizes, ready):
         return im2col_tiled.conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
     y = np.empty((x.shape[0], w.shape[0], vertical.outputs, horizontal.outputs), dtype)
     whole = ready and whole_pays(*sizes)

@@ -18,7 +18,7 @@ from impls.spectra import half
 LENGTHS = ((1, 8), (3, 12), (5, 17), (7, 23), (11, 31), (15, 47), (21, 59), (31, 63), (64, 127))
 
 PRODUCTS = 70.0  # operations in a nanosecond: of the transforms' products,
-COLUMNS = 60.0  # and of products of filters and columns
+COLUMNS = 64.0  # and of products of filters and columns
 NUMBER = 0.5  # nanoseconds for each number of a spectrum that goes from cache to cache,
 CALL = 150.0  # for each product, however small,
 POINT = 5.0  # and for each point of a fast transform in two dimensions
@@ -38,16 +38,19 @@ def length(axis: Axis) -> int:
 
 
 @lru_cache(maxsize=1024)
-def spectra_pay(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int) -> bool:
-    """Tell whether spectra, those of the filters included, take less than columns; or nothing to speak of."""
+def spectra_pay(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int, ready: bool = False) -> bool:
+    """Tell whether spectra, those of the filters included unless ready, take less than columns; or nothing much."""
     products = N * K * c * vertical.outputs * vertical.window * horizontal.outputs * horizontal.window
     if products <= FREE:
         return True
     down, across = tiles(vertical, horizontal)
-    c *= len(lanes(vertical)) * len(lanes(horizontal))
-    filters = K * c * (half(across.length) * down.cells * (4 * across.cells + 8 * down.length) / PRODUCTS)
-    filters += K * c * 2 * half(across.length) * down.length * 2 * NUMBER
-    return filters + in_tiles(N, K, c, down, across, G) < 2 * products / COLUMNS
+    seen = c * len(lanes(vertical)) * len(lanes(horizontal))
+    frequencies = half(across.length) * down.length
+    if 8 * frequencies * K * seen > overlap_save.MOST:
+        return False
+    filters = K * seen * half(across.length) * down.cells * (4 * across.cells + 8 * down.length) / PRODUCTS
+    filters += 4 * K * seen * frequencies * NUMBER
+    return filters * (not ready) + in_tiles(N, K, seen, down, across, G) < 2 * products / COLUMNS
 
 
 @lru_cache(maxsize=1024)
