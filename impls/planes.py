@@ -89,6 +89,14 @@ def spread(shares: Array, vertical: Axis, horizontal: Axis, out: Array) -> Array
     return _spread(_spread(shares, horizontal, 2, broad), vertical, 1, out)
 
 
+def unseen(axis: Axis) -> Array:
+    """Find the cells of the image that no window sees."""
+    seen = np.zeros(axis.image, bool)
+    for _, _, cells_seen in line_taps(axis):
+        seen[cells_seen] = True
+    return np.flatnonzero(~seen)
+
+
 def _spread(shares: Array, axis: Axis, dimension: int, out: Array) -> Array:
     """Add shares to what their windows see along that dimension, the other one left as it is."""
 

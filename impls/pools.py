@@ -24,7 +24,7 @@ import numpy as np
 from impls import arguments, maxima
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.im2col import counts
-from impls.planes import chunks, loaded, spread, sums, workspace
+from impls.planes import chunks, loaded, spread, sums, unseen, workspace
 
 name = "separable"
 version = f"numpy {np.__version__}"
@@ -135,14 +135,13 @@ def l2_pool2d_backward(
     dx = np.empty(x.shape, dtype)
     result, planes, gradients = (array.reshape(-1, *array.shape[2:]) for array in (dx, x, dy))
     wide = arguments.wide(planes[:0]).dtype
+    rows_unseen, columns_unseen = unseen(vertical), unseen(horizontal)
     for some in chunks(planes):
         scales = workspace.array("shares", gradients[some].shape, wide)
         norms = np.sqrt(square_sums(planes[some], vertical, horizontal, scales), out=scales)
-        if norms.all():
-            np.divide(gradients[some], norms, out=scales)
-        else:
-            zero = norms == 0
-            np.divide(gradients[some], norms, out=scales)
+        zero = None if norms.all() else norms == 0
+        np.divide(gradients[some], norms, out=scales)
+        if zero is not None:
             scales[zero] = 0
         rows = as_rows(planes[some], wide) if is_whole(vertical, horizontal) else None
         if rows is not None:
@@ -151,6 +150,8 @@ def l2_pool2d_backward(
         total = result[some] if dtype == wide else workspace.array("planes", planes[some].shape, wide)
         spread(scales, vertical, horizontal, total)
         np.multiply(total, planes[some], out=result[some], casting="same_kind")
+    result[:, rows_unseen] = 0  # whatever x is there
+    result[:, :, columns_unseen] = 0
     return dx
 
 

@@ -133,6 +133,13 @@ def test_a_pool_over_the_whole_plane_is_like_any_other(shape: tuple[int, ...], d
     np.testing.assert_allclose(got, want, rtol=4 * float(np.finfo(dtype).eps))
 
 
+def test_a_nan_that_no_window_sees_has_no_gradient() -> None:
+    x = np.full((1, 1, 3, 5), np.nan)
+    x[..., ::2] = 1
+    dx = pools.l2_pool2d_backward(x[:, :, :2], np.ones((1, 1, 2, 3)), size=(1, 1), stride=(1, 2))
+    assert np.array_equal(dx, [[[[1, 0, 1, 0, 1]] * 2]])
+
+
 def test_results_share_no_memory_with_buffers() -> None:
     x = whole((2, 2, 6, 6), 1, dtype="float32")
     keywords: dict[str, Any] = {"size": (2, 2), "stride": (2, 2)}
