@@ -26,7 +26,7 @@ from impls.arguments import Array, Axis, Padding, Pair
 from impls.im2col_tiled import even, exchanged, overlap, phases
 from impls.workspace import Workspace
 
-BYTES = 1 << 19  # of columns that are made together
+BYTES = 1 << 20  # of columns that are made together
 ROWS = 8  # of outputs in a strip
 
 workspace = Workspace()
@@ -88,7 +88,8 @@ def correlate(x: Array, w: Array, vertical: Axis, horizontal: Axis, G: int, out:
         if not whole:
             rows = product.reshape(groups, S, k, B, OW).swapaxes(1, 2).reshape(groups, k, S * B, OW)
             target[...] = rows[:, :, :OH]
-        if product.size and not (np.isfinite(product.min()) and np.isfinite(product.max())):
+        flat = product.reshape(-1)
+        if not np.isfinite(np.dot(flat, flat)):  # or so large that its square is not
             groups_of = x[n].reshape(G, -1, *x.shape[2:])[some]
             target[...] = one_by_one(groups_of, w.reshape(G, k, *w.shape[1:])[some], vertical, horizontal)
 
@@ -119,14 +120,16 @@ def strips(
     run = max(1, BYTES // max(1, S * c * FW * R * across * dtype.itemsize))
     down, rows = overlap(-vertical.before, 1, height, H)
     along, cells = overlap(-horizontal.before, 1, width, W)
+    run = min(G, run)
+    memory = workspace.array("padded", (run * c * height * width + slack,), dtype)
+    memory[...] = 0
+    whole = memory[: memory.size - slack].reshape(run, c, height, width)
     for n in range(len(x)):
         image = x[n].reshape(G, c, H, W)
         for g in range(0, G, run):
             some = slice(g, min(G, g + run))
             groups = some.stop - g
-            memory = workspace.array("padded", (groups * c * height * width + slack,), dtype)
-            padded = memory[: memory.size - slack].reshape(groups, c, height, width)
-            memory[...] = 0
+            padded = whole[:groups]
             padded[:, :, down, along] = image[some, :, rows, cells]
             columns = workspace.array("columns", (groups, S, c, FW, R, across), dtype)
             a, b, line, one = padded.strides
