@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from impls import arguments, im2col
+from impls import arguments, im2col, im2col_tiled
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.im2col_tiled import even, exchanged, overlap, phases
 from impls.workspace import Workspace
 
 BYTES = 1 << 20  # of columns that are made together
 ROWS = 8  # of outputs in a strip
+FEWEST = 1024  # outputs of a channel for which bands give the filters' gradient
 
 workspace = Workspace()
 
@@ -68,7 +69,10 @@ def conv2d_backward(
     filters = arguments.wide(w)
     dx = np.zeros(x.shape, dtype)
     image_gradient(dy, filters, vertical, horizontal, G, out=dx)
-    dw = filter_gradient(x, dy, filters.shape, vertical, horizontal, G, filters.dtype)
+    if vertical.stride == horizontal.stride == 1 and vertical.outputs * horizontal.outputs >= FEWEST:
+        dw = filter_gradient(x, dy, filters.shape, vertical, horizontal, G, filters.dtype)
+    else:  # measured: where rows are short, or shared by few outputs, columns are quicker
+        dw = im2col_tiled.filter_gradient(x, dy, vertical, horizontal, G, filters.dtype).reshape(w.shape)
     db = np.einsum("nkyx->nky", dy, dtype=filters.dtype).sum(axis=(0, 2))
     return dx, dw.astype(dtype, copy=False), db.astype(dtype, copy=False)
 
@@ -190,5 +194,5 @@ def filter_gradient(
             0,
             (*steps, row + vertical.stride * cell, a, b, vertical.dilation * cell),
         )
-        dw[some] += diagonal.sum(axis=(1, 3))
+        dw[some] += np.einsum("gskbcxf->gkcxf", diagonal)
     return dw.swapaxes(-1, -2).reshape(shape)

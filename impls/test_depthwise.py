@@ -10,6 +10,7 @@ from impls.whole_numbers import Problem, assert_same, convolutions, whole
 
 LAYERS: dict[str, Problem] = {
     "mobilenet": Problem((2, 40, 28, 28), (40, 1, 3, 3), {"stride": (1, 1), "padding": (1, 1), "groups": 40}),
+    "large planes": Problem((2, 3, 40, 33), (6, 1, 3, 5), {"stride": (1, 1), "padding": (1, 2), "groups": 3}),
     "stride 2": Problem((1, 40, 29, 28), (40, 1, 3, 3), {"stride": (2, 2), "padding": (1, 1), "groups": 40}),
     "two filters a channel": Problem((1, 8, 19, 14), (16, 1, 5, 3), {"stride": (1, 2), "padding": (2, 1), "groups": 8}),
     "pairs of channels": Problem((1, 8, 19, 14), (4, 4, 3, 3), {"stride": (1, 1), "padding": (0, 3), "groups": 2}),
