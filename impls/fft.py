@@ -52,7 +52,7 @@ class Prepared:
         found = self.spectra.get(key)
         if found is None:
             planes = overlap_save.filter_planes(self.filters, vertical, horizontal, G)
-            found = (whole_spectra if whole else overlap_save).filter_spectra(planes, down, across)
+            found = (whole_spectra if whole else overlap_save).filter_spectra(planes, down, across, kept=True)
             # A new dictionary each time: another thread may be reading the old one.
             self.spectra = {**dict([*self.spectra.items()][1 - KEPT :]), key: found}
         return found
@@ -80,21 +80,24 @@ def conv2d(
     Raises ValueError naming the value.
     Source: Mathieu, Henaff & LeCun 2013, "Fast training of convolutional networks through FFTs".
     """
-    ready = isinstance(w, Prepared)
-    prepared = w if isinstance(w, Prepared) else Prepared(w)
-    w = prepared.filters
-    dtype = arguments.common_dtype(x=x, w=w, b=b)
+    prepared = w if isinstance(w, Prepared) else None
+    filters = w.filters if isinstance(w, Prepared) else w
+    dtype = arguments.common_dtype(x=x, w=filters, b=b)
     vertical, horizontal, G = arguments.convolution(
-        x, w, stride=stride, padding=padding, dilation=dilation, groups=groups
+        x, filters, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
-    arguments.bias(b, w.shape[0])
-    sizes = x.shape[0], *w.shape[:2], vertical, horizontal, G
-    if not w.size or not spectra_pay(*sizes, ready):
-        return im2col_tiled.conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    y = np.empty((x.shape[0], w.shape[0], vertical.outputs, horizontal.outputs), dtype)
-    whole = ready and whole_pays(*sizes)
+    arguments.bias(b, len(filters))
+    sizes = len(x), *filters.shape[:2], vertical, horizontal, G
+    if not filters.size or not spectra_pay(*sizes, ready=prepared is not None):
+        return im2col_tiled.conv2d(x, filters, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    y = np.empty((len(x), len(filters), vertical.outputs, horizontal.outputs), dtype)
+    whole = prepared is not None and whole_pays(*sizes)
     down, across = map(whole_spectra.tile, (vertical, horizontal)) if whole else tiles(vertical, horizontal)
-    W = prepared.transformed(vertical, horizontal, down, across, G, whole)
+    if prepared is None:
+        planes = overlap_save.filter_planes(arguments.wide(filters), vertical, horizontal, G)
+        W = overlap_save.filter_spectra(planes, down, across)
+    else:
+        W = prepared.transformed(vertical, horizontal, down, across, G, whole)
     (whole_spectra if whole else overlap_save).correlate(x, W, vertical, horizontal, down, across, G, out=y)
     if b is not None:
         y += b[:, None, None]
@@ -128,7 +131,6 @@ def conv2d_backward(
 def image_gradient(dy: Array, w: Array, vertical: Axis, horizontal: Axis, G: int, out: Array) -> None:
     """Correlate dy with filters turned round, each lane giving one of the interleaved images; `out` holds zeros."""
     N, C, H, W = out.shape
-    turned = overlap_save.filter_planes(w, vertical, horizontal, G)[::-1, ::-1].swapaxes(3, 4)
     over, along = lanes(vertical), lanes(horizontal)
     # Of the cells u that an interleaved image has under windows, counted from the padding's edge, those in the image.
     rows, columns = (span(axis) for axis in (vertical, horizontal))
@@ -136,7 +138,8 @@ def image_gradient(dy: Array, w: Array, vertical: Axis, horizontal: Axis, G: int
     if not (tall.outputs and broad.outputs):
         return
     down, across = tiles(tall, broad)
-    spectra = overlap_save.filter_spectra(np.ascontiguousarray(turned), down, across)
+    turned = overlap_save.filter_planes(w, vertical, horizontal, G, turned=True)
+    spectra = overlap_save.filter_spectra(turned, down, across)
     plain = vertical.stride == horizontal.stride == 1
     if plain:
         y, x = (overlap(-axis.before, 1, axis.reach, axis.image)[1] for axis in (vertical, horizontal))

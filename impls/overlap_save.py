@@ -82,27 +82,35 @@ def parts(N: int, channels: int, down: Tiles, across: Tiles, itemsize: int) -> I
 # --- There -----------------------------------------------------------------------------------------------------------
 
 
-def filter_planes(w: Array, vertical: Axis, horizontal: Axis, G: int) -> Array:
-    """Lay the filters' cells where they see the interleaved images: w (K, c, FH, FW) -> (x, y, G, lanes * c, K/G)."""
+def filter_planes(w: Array, vertical: Axis, horizontal: Axis, G: int, turned: bool = False) -> Array:
+    """Lay the filters' cells where they see the interleaved images: w (K, c, FH, FW) -> (x, y, G, lanes * c, K/G).
+
+    `turned` gives filters for the gradient of the images: in reverse, channels last. In a buffer.
+    """
     K, c = w.shape[:2]
     down, across = lanes(vertical), lanes(horizontal)
-    shape = reach(horizontal) + 1, reach(vertical) + 1, G, len(down), len(across), c, K // G
-    planes = np.zeros(shape, w.dtype)
+    inner = len(down), len(across), c
+    outer = reach(horizontal) + 1, reach(vertical) + 1, G
+    planes = workspace.array("filters", (*outer, K // G, *inner) if turned else (*outer, *inner, K // G), w.dtype)
+    planes[...] = 0
+    target = np.moveaxis(planes, 3, 6)[::-1, ::-1] if turned else planes
     cells = w.reshape(G, K // G, c, *w.shape[2:]).transpose(4, 3, 0, 2, 1)  # (fx, fy, G, c, k)
     for a, over in enumerate(down):
         for b, along in enumerate(across):
             some = cells[along.first :: along.period, over.first :: over.period]
-            planes[along.shift :: along.step, over.shift :: over.step, :, a, b][: len(some), : some.shape[1]] = some
-    return planes.reshape(*shape[:3], -1, K // G)
+            target[along.shift :: along.step, over.shift :: over.step, :, a, b][: len(some), : some.shape[1]] = some
+    return planes.reshape(*outer, K // G, -1) if turned else planes.reshape(*outer, -1, K // G)
 
 
-def filter_spectra(planes: Array, down: Tiles, across: Tiles) -> Array:
-    """Transform filters, conjugated: (x, y, G, c, k) -> (q * l, re | im, G, c, k)."""
+def filter_spectra(planes: Array, down: Tiles, across: Tiles, kept: bool = False) -> Array:
+    """Transform filters, conjugated: (x, y, G, c, k) -> (q * l, re | im, G, c, k), in a buffer unless `kept`."""
     FW, FH, *sizes = planes.shape
     Q, L, dtype = spectra.half(across.length), down.length, planes.dtype
     rows = workspace.array("filter rows", (2 * Q, FH * planes[0, 0].size), dtype)
     np.matmul(spectra.real(across.length, FW, dtype, conjugate=True), planes.reshape(FW, -1), out=rows)
-    W = np.matmul(spectra.complex_(L, FH, dtype, conjugate=True), rows.reshape(Q, 2 * FH, -1))
+    shape = Q, 2 * L, planes[0, 0].size
+    W = np.empty(shape, dtype) if kept else workspace.array("filter spectra", shape, dtype)
+    np.matmul(spectra.complex_(L, FH, dtype, conjugate=True), rows.reshape(Q, 2 * FH, -1), out=W)
     return W.reshape(Q * L, 2, *sizes)
 
 
@@ -240,20 +248,22 @@ def filter_gradient(
     """Correlate x with dy, summed over all tiles: (G, K/G, c, lanes down, lanes across, y, x), as `filter_planes`."""
     K, channels = dy.shape[1], x.shape[1] * len(lanes(vertical)) * len(lanes(horizontal))
     F = spectra.half(across.length) * down.length
-    total = np.zeros((F, 2, G, K // G, channels // G), dtype)
+    shape = F, 2, G, K // G, channels // G
+    total, product = (workspace.array(name, shape, dtype) for name in ("filter spectra", "filter product"))
+    total[...] = 0
     for part in parts(len(x), max(K, channels), down, across, dtype.itemsize):
         X = image_spectra(x, vertical, horizontal, down, across, part, G, dtype)
         DY = image_spectra(
             dy, points(vertical), points(horizontal), down, across, part, G, dtype, keep=False, into="spectra of dy"
         )
-        # conj(DY) X, its real part as one product over tiles and both parts.
+        # conj(DY) X: its real part is one product over tiles and both parts, its imaginary part a difference of two.
         T = X.shape[2]
         both = DY.reshape(F, 2 * T, G, K // G).transpose(0, 2, 3, 1), X.reshape(F, 2 * T, G, -1).swapaxes(1, 2)
-        DYr, DYi = (DY[:, i].transpose(0, 2, 3, 1) for i in (0, 1))
-        Xr, Xi = (X[:, i].swapaxes(1, 2) for i in (0, 1))
-        total[:, 0] += np.matmul(*both)
-        total[:, 1] += np.matmul(DYr, Xi)
-        total[:, 1] -= np.matmul(DYi, Xr)
+        np.matmul(*both, out=product[:, 0])
+        np.matmul(DY[:, 0].transpose(0, 2, 3, 1), X[:, 1].swapaxes(1, 2), out=product[:, 1])
+        total += product
+        np.matmul(DY[:, 1].transpose(0, 2, 3, 1), X[:, 0].swapaxes(1, 2), out=product[:, 1])
+        total[:, 1] -= product[:, 1]
     cells = signal(total.reshape(F, 2, -1), down.length, across.length, down.cells, across.cells)
-    shape = down.cells, G, K // G, len(lanes(vertical)), len(lanes(horizontal)), x.shape[1] // G, across.cells
-    return cells.reshape(shape).transpose(1, 2, 5, 3, 4, 0, 6)
+    inner = G, K // G, len(lanes(vertical)), len(lanes(horizontal)), x.shape[1] // G
+    return cells.reshape(down.cells, *inner, across.cells).transpose(1, 2, 5, 3, 4, 0, 6)

@@ -30,7 +30,7 @@ SEVERAL_TILES: dict[str, Problem] = {
 @pytest.fixture
 def spectral(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let spectra be used whatever they cost, a few tiles at a time."""
-    monkeypatch.setattr(fft, "spectra_pay", lambda *sizes: True)
+    monkeypatch.setattr(fft, "spectra_pay", lambda *sizes, **ready: True)
     monkeypatch.setattr(overlap_save, "BYTES", 1 << 14)
 
 

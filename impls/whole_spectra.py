@@ -26,8 +26,8 @@ def tile(axis: Axis) -> Tiles:
     return Tiles(cells, length, axis.outputs, 1)
 
 
-def filter_spectra(planes: Array, down: Tiles, across: Tiles) -> Array:
-    """Transform filters, conjugated: (x, y, G, c, k) -> complex (q * l, G, c, k)."""
+def filter_spectra(planes: Array, down: Tiles, across: Tiles, kept: bool = True) -> Array:
+    """Transform filters, conjugated: (x, y, G, c, k) -> complex (q * l, G, c, k). They are always `kept`."""
     parts = overlap_save.filter_spectra(planes, down, across)
     W = np.empty((len(parts), *parts.shape[2:]), np.result_type(planes.dtype, np.complex64))
     W.real, W.imag = parts[:, 0], parts[:, 1]
