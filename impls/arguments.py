@@ -190,14 +190,25 @@ def switches_of(dy: Array, switches: Array, x_shape: Sequence[int]) -> tuple[int
 
     Raises ValueError naming the value.
     """
+    N, C, H, W = switches_fit(dy, switches, x_shape)
+    switches_in(switches, H * W)
+    return N, C, H, W
+
+
+def switches_fit(dy: Array, switches: Array, x_shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """Give x's shape as ints if the shapes of dy and switches fit it, whatever their values. Raises ValueError."""
     N, C, H, W = image_shape(x_shape)
     if dy.ndim != 4 or dy.shape[:2] != (N, C) or switches.shape != dy.shape:
         raise ValueError(f"dy shape {dy.shape}, switches shape {switches.shape}: ({N}, {C}, OH, OW) twice is accepted")
     if switches.dtype.kind != "i":
         raise ValueError(f"switches of dtype {switches.dtype}: signed integers are accepted")
-    if switches.size and not -1 <= switches.min() <= switches.max() < H * W:
-        raise ValueError(f"switches {switches.min()} to {switches.max()}: 0 to H*W - 1 = {H * W - 1} are accepted")
     return N, C, H, W
+
+
+def switches_in(switches: Array, cells: int) -> None:
+    """Refuse, by ValueError, switches that are neither cells of a plane nor -1."""
+    if switches.size and not -1 <= switches.min() <= switches.max() < cells:
+        raise ValueError(f"switches {switches.min()} to {switches.max()}: 0 to H*W - 1 = {cells - 1} are accepted")
 
 
 def image_shape(x_shape: Sequence[int]) -> tuple[int, int, int, int]:

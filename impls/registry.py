@@ -181,7 +181,10 @@ _ENTRIES = (
     Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
     Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
     Entry("im2col-tiled", "the same, a few rows at a time in a buffer that stays in cache", _module("im2col_tiled")),
-    Entry("fft", "a product of spectra", _module("fft"), "scipy"),
+    Entry("fft", "a product of spectra, tile by tile where that pays", _module("fft"), "scipy"),
+    Entry(
+        "separable", "pools alone: down the columns, then across the rows, a chunk in cache at a time", _module("pools")
+    ),
     Entry("torch-cpu", "PyTorch's operations on the CPU", _torch("cpu"), "torch", foreign=True),
     Entry(
         "torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", _TF32, gpu=True, foreign=True

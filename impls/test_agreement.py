@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from impls import im2col, im2col_tiled, loops
-from impls.whole_numbers import ALL, DIVISIBLE, OTHERS, assert_same, convolutions, pair, poolings, whole
+from impls.whole_numbers import ALL, DIVISIBLE, OTHERS, POOLS, assert_same, convolutions, pair, poolings, whole
 
 
 def declines(implementation: Any, operation: str, **parameters: Any) -> bool:
@@ -31,7 +31,7 @@ def test_convolutions_and_their_gradients_agree(implementation: Any, dtype: str)
         assert_same(implementation.conv2d_backward(x, w, dy, **case.keywords), want, case, implementation)
 
 
-@pytest.mark.parametrize("implementation", OTHERS, indirect=True)
+@pytest.mark.parametrize("implementation", [*OTHERS, *POOLS], indirect=True)
 def test_pools_and_their_gradients_agree(implementation: Any) -> None:
     seen = 0
     for seed, case in enumerate(poolings(2, 300)):
@@ -54,7 +54,7 @@ def test_pools_and_their_gradients_agree(implementation: Any) -> None:
     assert seen > 100
 
 
-@pytest.mark.parametrize("implementation", ALL, indirect=True)
+@pytest.mark.parametrize("implementation", [*ALL, *POOLS], indirect=True)
 @pytest.mark.parametrize("size", [(2, 2), (4, 1), (1, 4), (4, 4), (3, 3)])
 def test_the_gradient_of_the_l2_norm_is_x_over_the_norm(implementation: Any, size: tuple[int, int]) -> None:
     norm = int(np.sqrt(size[0] * size[1]))
@@ -69,7 +69,7 @@ def test_the_gradient_of_the_l2_norm_is_x_over_the_norm(implementation: Any, siz
     assert_same(implementation.l2_pool2d_backward(x, dy, size=size, stride=(1, 2)), want, size)
 
 
-@pytest.mark.parametrize("implementation", ALL, indirect=True)
+@pytest.mark.parametrize("implementation", [*ALL, *POOLS], indirect=True)
 @pytest.mark.parametrize("gradient", [1.0, np.inf, np.nan])
 def test_the_gradient_of_a_norm_of_zero_is_zero(implementation: Any, gradient: float) -> None:
     x, dy = np.zeros((1, 1, 2, 4)), np.full((1, 1, 1, 2), gradient)
@@ -79,7 +79,7 @@ def test_the_gradient_of_a_norm_of_zero_is_zero(implementation: Any, gradient: f
     assert np.array_equal(dx, [[[[0, 0, 0, 2]]]])
 
 
-@pytest.mark.parametrize("implementation", OTHERS, indirect=True)
+@pytest.mark.parametrize("implementation", [*OTHERS, *POOLS], indirect=True)
 def test_ceil_mode_and_dilation_of_pools_agree(implementation: Any) -> None:
     rng, seen = np.random.default_rng(9), 0
     for seed, case in enumerate(poolings(9, 200)):
@@ -104,7 +104,7 @@ def test_ceil_mode_and_dilation_of_pools_agree(implementation: Any) -> None:
     assert seen > 200
 
 
-@pytest.mark.parametrize("implementation", ALL, indirect=True)
+@pytest.mark.parametrize("implementation", [*ALL, *POOLS], indirect=True)
 def test_a_maximum_is_the_first_of_equals_and_never_padding(implementation: Any) -> None:
     inf = np.inf
     row = np.array([[[[-0.0, 0.0, -inf, -inf, -3, -3, np.nan, 5]]]])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls.whole_numbers import ALL, CONVOLUTION, OURS, POOLING
+from impls.whole_numbers import ALL, CONVOLUTION, OURS, POOLING, POOLS
 
 
 @pytest.mark.parametrize("implementation", ALL, indirect=True)
@@ -54,7 +54,7 @@ def test_a_convolution_refuses_arrays_that_do_not_fit_together(implementation: A
             implementation.conv2d_backward(x, w, np.ones(shape), **CONVOLUTION)
 
 
-@pytest.mark.parametrize("implementation", ALL, indirect=True)
+@pytest.mark.parametrize("implementation", [*ALL, *POOLS], indirect=True)
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -70,7 +70,7 @@ def test_pools_and_their_gradients_refuse_what_has_no_meaning(
 ) -> None:
     x, dy = np.ones((2, 4, 5, 6)), np.ones((2, 4, 4, 3))
     keywords = {**POOLING, **changed}
-    message = message if implementation.name in OURS else "torch: "
+    message = message if implementation.name in (*OURS, *POOLS) else "torch: "
     for operation, arrays in (
         *((pool, (x,)) for pool in ("max_pool2d", "avg_pool2d", "l2_pool2d")),
         ("avg_pool2d_backward", (dy, x.shape)),
@@ -80,7 +80,7 @@ def test_pools_and_their_gradients_refuse_what_has_no_meaning(
             getattr(implementation, operation)(*arrays, **keywords)
 
 
-@pytest.mark.parametrize("implementation", OURS, indirect=True)
+@pytest.mark.parametrize("implementation", [*OURS, *POOLS], indirect=True)
 def test_out_size_counts_windows_and_refuses_what_the_operations_refuse(implementation: Any) -> None:
     out_size = implementation.out_size
     assert (out_size(7, 3, 2, 0), out_size(8, 3, 2, 0), out_size(7, 3, 1, 1, dilation=3)) == (3, 3, 3)

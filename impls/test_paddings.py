@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from impls import arguments, loops
-from impls.whole_numbers import DIVISIBLE, OURS, assert_same, convolutions, poolings, whole
+from impls.whole_numbers import DIVISIBLE, OURS, POOLS, assert_same, convolutions, poolings, whole
 
 
 @pytest.mark.parametrize("implementation", OURS, indirect=True)
@@ -57,6 +57,11 @@ def test_same_padding_means_the_numbers_it_stands_for(implementation: Any, word:
         dy = whole(y.shape, seed + 2)
         want = loops.conv2d_backward(x, w, dy, **numbers)
         assert_same(implementation.conv2d_backward(x, w, dy, **keywords), want, case, implementation)
+
+
+@pytest.mark.parametrize("implementation", [*OURS, *POOLS], indirect=True)
+@pytest.mark.parametrize("word", ["same_upper", "same_lower"])
+def test_same_padding_of_pools_means_the_numbers_it_stands_for(implementation: Any, word: str) -> None:
     for seed, case in enumerate(poolings(7, 40)):
         keywords = {**case.keywords, "padding": word}
         numbers = {**keywords, "padding": spelled_out(case.x, keywords["size"], {"dilation": (1, 1), **keywords}, word)}
@@ -94,7 +99,7 @@ def test_ceil_mode_adds_a_ragged_window_but_none_that_starts_in_the_padding() ->
     assert arguments.axis(2, 2, 3, (1, 1), ceil_mode=True).outputs == 1  # a second one would start at 3 = 2 + 1
 
 
-@pytest.mark.parametrize("implementation", OURS, indirect=True)
+@pytest.mark.parametrize("implementation", [*OURS, *POOLS], indirect=True)
 def test_an_average_in_ceil_mode_still_divides_by_the_whole_window(implementation: Any) -> None:
     x = np.full((1, 1, 1, 3), 6.0)
     keywords: dict[str, Any] = {"size": (1, 2), "stride": (1, 2), "ceil_mode": True}

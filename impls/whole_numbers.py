@@ -10,6 +10,7 @@ import numpy as np
 OURS = ("loops", "im2col", "im2col-tiled", "fft")
 OTHERS = ("im2col", "im2col-tiled", "fft", "torch-cpu")
 ALL = ("loops", *OTHERS)
+POOLS = ("separable",)  # ours that offer pools and no convolution
 
 # A multiple of every number of cells of a window up to 4 x 4, whatever part of it lies in the image: (3 * 4)**2.
 DIVISIBLE = 144
