@@ -20,7 +20,7 @@ import conftest as root
 from impls import places
 from impls.subject import Subject
 from oracles.case import Case, DetailError
-from properties import again, likeness, messages, order
+from properties import again, expected, likeness, messages, order
 from properties.database import Examples
 from properties.examiner import Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
@@ -29,6 +29,7 @@ EXAMINER = pytest.StashKey[Examiner]()
 BUDGET = pytest.StashKey["Budget"]()
 UNSHRUNK = pytest.StashKey[bool]()
 CUT_SHORT = pytest.StashKey[bool]()
+EXPECTED = pytest.StashKey[list[expected.Entry]]()
 
 
 class Budget:
@@ -54,6 +55,30 @@ class Budget:
         """Book what a property took."""
         self.left[name] -= seconds
         self.waiting[name] -= weight
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """One more option of the suite's: `pytest properties/ --help` shows it below the others."""
+    parser.getgroup("poolproof", "Poolproof").addoption(
+        "--expected", metavar="FILE", help="failures that are known, a TOML list: they do not fail the run, and what is "
+        "listed and passes does",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read --expected, once the implementations are loaded; what is wrong with it is a usage error of one line."""
+    config.stash[EXPECTED] = []
+    if config.option.expected is None:
+        return
+    from impls import registry
+
+    state = config.stash[root.STATE]
+    under_test = [name for spec, each in state.subjects.items() for name in (spec, spec.partition("@")[0], each.name)]
+    names = {*under_test, *(entry.name for entry in registry.entries())}
+    try:
+        config.stash[EXPECTED] = expected.read(config.invocation_params.dir / config.option.expected, names)
+    except expected.ExpectedError as error:
+        raise pytest.UsageError(f"--expected: {error}") from None
 
 
 def pytest_sessionstart() -> None:
@@ -166,6 +191,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             pytest.skip(f"{spec} {reason}")
         elif case is not None:
             _examine_one(law, examiner, case)
+        elif (entry := _listed(pyfuncitem, examiner)) is not None and entry.case:
+            _examine_one(law, examiner, Case.parse(entry.case))
         elif (spec, examiner.operation) in budget.failing:
             pyfuncitem.stash[UNSHRUNK] = True
             law.unshrunk(subject=examiner)
@@ -182,6 +209,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if examiner.failure is not None:
             budget.failing.add((spec, examiner.operation))
     return True
+
+
+def _identity(item: pytest.Function) -> str:
+    """The property, as the table of verdicts names it."""
+    return f"{item.path.name}::{item.originalname}"
+
+
+def _listed(item: pytest.Function, examiner: Examiner) -> expected.Entry | None:
+    return expected.listed(item.config.stash[EXPECTED], _identity(item), examiner)
 
 
 def _examine_one(law: Law, examiner: Examiner, case: Case) -> None:
@@ -214,10 +250,30 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             reason = f"a fault of Poolproof, not of {examiner.subject.spec}: {call.excinfo.exconly()}"
             report.sections.insert(0, ("whose fault", reason))
             found = [row | {"verdict": "not reached", "reason": reason} for row in found[:1]]
+        if (entry := _listed(item, examiner)) is not None and item.config.stash[root.STATE].case is None:
+            found = _held_to(entry, examiner, report, found)
         if report.failed and printed:
             report.sections.append((f"printed by {examiner.subject.spec}", printed))
         report.poolproof_rows = found
     return report  # type: ignore[return-value]
+
+
+def _held_to(
+    entry: expected.Entry, examiner: Examiner, report: pytest.TestReport, found: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A failure that is listed is expected; what is listed and does not fail is a failure of the list."""
+    if examiner.failure is not None and report.failed:
+        report.outcome, report.wasxfail = "skipped", entry.told  # type: ignore[attr-defined]
+        failing = str(examiner.failure[0].dtype)
+        return [row | {"verdict": "expected", "reason": entry.told} if row["dtype"] == failing else row for row in found]
+    if not report.failed:
+        how = "passes" if report.passed else "was not reached, or is not offered"
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{examiner.subject.spec}: {entry.property} {how} with {entry.operation}, and is listed as expected to fail "
+            f"({entry.told}): take it out of the list, or give the case that fails, as case = '...'"
+        )
+    return found
 
 
 def _suites_own(call: pytest.CallInfo[None]) -> bool:
@@ -249,7 +305,7 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
     from reports import nearness
     from reports.ledger import Row
 
-    name = f"{item.path.name}::{item.originalname}"
+    name = _identity(item)
     common = {"property": name, "title": law.title, "level": law.level, "operation": examiner.operation}
     common |= {"implementation": examiner.subject.spec, "seconds": call.duration}
     if not examiner.subject.offers(examiner.operation):

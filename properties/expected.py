@@ -1,0 +1,133 @@
+"""Failures that are known: an --expected file says of each which, in which releases, why, and where it is told.
+
+A failure that is listed is *expected*, and does not fail the run. What is listed and passes fails it, so that the list
+tells what is so now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet  # pytest itself needs it
+from packaging.version import InvalidVersion
+
+from oracles.case import OPERATIONS, Case
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from properties.examiner import Examiner
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One failure: `property` as in the table of verdicts, `releases` such as ">=1.20, <1.31" ("" for any).
+
+    With a `case`, a line such as --case takes, the property is run on it alone; without one it is searched as ever, and
+    must be found to fail in each run.
+    """
+
+    implementation: str
+    property: str
+    operation: str
+    releases: str
+    reason: str
+    link: str
+    case: str = ""
+
+    def concerns(self, property_: str, examiner: Examiner) -> bool:
+        """Whether this check is the one that is listed, in the release that is under test."""
+        subject = examiner.subject
+        names = {subject.spec, subject.spec.partition("@")[0], subject.name}
+        if self.implementation not in names or (self.property, self.operation) != (property_, examiner.operation):
+            return False
+        if not self.releases:
+            return True
+        try:
+            return SpecifierSet(self.releases).contains(subject.declared.version or "", prereleases=True)
+        except InvalidVersion:  # it says none, or none that compares: a range says nothing of it
+            return False
+
+    @property
+    def told(self) -> str:
+        """The reason of the row: why, and where it is told."""
+        return f"{self.reason} ({self.link})"
+
+
+class ExpectedError(Exception):
+    """A file that cannot be used, in one line that names it, the entry and what would be accepted."""
+
+
+def read(path: Path, implementations: Collection[str]) -> list[Entry]:
+    """The entries of a file. `implementations` are those under test, and those that come with the suite.
+
+    Raises ExpectedError where it cannot be read, where a field is missing, unknown or wrong, and where an entry names an
+    implementation, a property or a case that there is not: such an entry would match nothing.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExpectedError(f"{path}: cannot be read ({error})") from error
+    listed = content.get("expected", [])
+    if set(content) - {"expected"} or not isinstance(listed, list) or not all(isinstance(e, dict) for e in listed):
+        raise ExpectedError(f"{path}: accepted is a list of [[expected]] tables, and nothing else")
+    entries: list[Entry] = []
+    for number, fields in enumerate(listed, 1):
+        where = f"{path}: entry {number}"
+        entries.append(_entry(where, fields))
+        _match(where, entries[-1], implementations)
+    keys = [(each.implementation, each.property, each.operation, each.releases) for each in entries]
+    for number, key in enumerate(keys, 1):
+        if key in keys[: number - 1]:
+            raise ExpectedError(f"{path}: entry {number} says what entry {keys.index(key) + 1} says: leave out one")
+    return entries
+
+
+def _entry(where: str, fields: dict[str, Any]) -> Entry:
+    known = {each.name: each.default is dataclasses.MISSING for each in dataclasses.fields(Entry)}
+    needed = [name for name, must in known.items() if must]
+    if unknown := [name for name in fields if name not in known]:
+        raise ExpectedError(f"{where}: {unknown[0]} is unknown; accepted are {', '.join(known)}")
+    if missing := [name for name in needed if name not in fields]:
+        raise ExpectedError(f"{where}: {missing[0]} is missing; needed are {', '.join(needed)}")
+    for name, value in fields.items():
+        if not isinstance(value, str) or not (value or name in ("releases", "case")):
+            raise ExpectedError(f"{where}: {name} = {value!r}; accepted is a text")
+    return Entry(**fields)
+
+
+def _match(where: str, entry: Entry, implementations: Collection[str]) -> None:
+    """Refuse what could match nothing, whatever is collected."""
+    if entry.implementation not in implementations:
+        accepted = ", ".join(sorted(implementations))
+        raise ExpectedError(f"{where}: there is no implementation {entry.implementation!r}; accepted are {accepted}")
+    file, _, name = entry.property.partition("::")
+    module = FOLDER / file
+    if not re.fullmatch(r"test_\w+\.py", file) or not module.is_file():
+        raise ExpectedError(f"{where}: {entry.property}: accepted is a property as in `test_values.py::test_its_name`")
+    if f"\ndef {name}(" not in module.read_text(encoding="utf-8"):
+        raise ExpectedError(f"{where}: {file} has no property {name!r}")
+    if entry.operation not in OPERATIONS:
+        raise ExpectedError(f"{where}: operation = {entry.operation!r}; accepted are {', '.join(OPERATIONS)}")
+    try:
+        SpecifierSet(entry.releases)
+    except InvalidSpecifier:
+        raise ExpectedError(f"{where}: releases = {entry.releases!r}; accepted is such as '>=1.20, <1.31'") from None
+    try:
+        case = Case.parse(entry.case) if entry.case else None
+    except ValueError as error:
+        raise ExpectedError(f"{where}: case: {error}") from error
+    if case is not None and case.operation != entry.operation:
+        raise ExpectedError(f"{where}: the case is of {case.operation}, the entry of {entry.operation}")
+
+
+def listed(entries: list[Entry], property_: str, examiner: Examiner) -> Entry | None:
+    """The entry that speaks of this check, or None."""
+    return next((entry for entry in entries if entry.concerns(property_, examiner)), None)
