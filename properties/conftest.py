@@ -265,7 +265,9 @@ def _held_to(
     if examiner.failure is not None and report.failed:
         report.outcome, report.wasxfail = "skipped", entry.told  # type: ignore[attr-defined]
         failing = str(examiner.failure[0].dtype)
-        return [row | {"verdict": "expected", "reason": entry.told} if row["dtype"] == failing else row for row in found]
+        return [
+            row | {"verdict": "expected", "reason": entry.told} if row["dtype"] == failing else row for row in found
+        ]
     if not report.failed:
         how = "passes" if report.passed else "was not reached, or is not offered"
         report.outcome = "failed"

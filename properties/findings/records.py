@@ -112,7 +112,9 @@ _CHOICES: dict[str, Any] = {"kind": tuple(KINDS), "operation": OPERATIONS}
 def _check(path: Path, field: str, value: Any) -> None:
     texts = value if field in _LISTS else [value]
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
-        raise RecordError(f"{path}: {field} = {value!r}; accepted is {'a list of texts' if field in _LISTS else 'a text'}")
+        raise RecordError(
+            f"{path}: {field} = {value!r}; accepted is {'a list of texts' if field in _LISTS else 'a text'}"
+        )
     if not value and field not in _MAY_BE_EMPTY:
         raise RecordError(f"{path}: {field} is empty")
     if field in _CHOICES and value not in _CHOICES[field]:

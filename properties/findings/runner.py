@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
-from properties.findings.records import Finding
+from properties.findings.records import Finding, release
 
 LIMIT = 300.0  # seconds; a first call may compile
 PRESENT, MENDED, MISSING = "present", "mended", "not installed"
@@ -33,8 +33,9 @@ class Outcome:
 
     @property
     def recorded(self) -> bool:
-        """Whether the script was run in this very release before."""
-        return self.version in (*self.finding.seen, *self.finding.unseen)
+        """Whether the script was run in this very release before; a build such as 2.13.0+cpu is of release 2.13.0."""
+        runs = (*self.finding.seen, *self.finding.unseen)
+        return bool(self.version) and release(self.version) in map(release, runs)
 
     @property
     def changed(self) -> bool:

@@ -35,7 +35,11 @@ def imported(script: str) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(str(node.module).partition(".")[0])
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and "\nimport " in str(node.value.value):
+        elif (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Constant)
+            and "\nimport " in str(node.value.value)
+        ):
             found |= imported(str(node.value.value))
     return found
 
@@ -63,9 +67,7 @@ def test_a_record_is_complete(finding):
         assert finding.unseen, "a finding of the past names the release that mended it"
 
 
-@pytest.mark.parametrize(
-    "finding", [each for each in FINDINGS if runner.installed(each)], ids=lambda each: each.name
-)
+@pytest.mark.parametrize("finding", [each for each in FINDINGS if runner.installed(each)], ids=lambda each: each.name)
 def test_what_is_installed_behaves_as_recorded(finding):
     outcome = runner.run(finding)
     assert not outcome.changed, f"{command.line(outcome)}\n{outcome.printed}"
@@ -81,7 +83,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, **changes
     }  # fmt: skip
     folder = tmp_path / "made_up"
     folder.mkdir(exist_ok=True)
-    lines = [f"{key} = {[*value] if isinstance(value, list) else repr(value)}\n" for key, value in (fields | changes).items()]
+    lines = [
+        f"{key} = {[*value] if isinstance(value, list) else repr(value)}\n" for key, value in (fields | changes).items()
+    ]
     (folder / "record.toml").write_text("".join(lines))
     (folder / "repro.py").write_text(script)
     monkeypatch.setattr(records, "FOLDER", tmp_path)

@@ -20,9 +20,7 @@ def run(model, x):
 x = np.array([[1, 2], [3, 4]], np.int8).reshape(1, 1, 2, 2)
 want = [[1, 2, 2], [3, 4, 4], [3, 4, 4]]
 try:
-    (got,) = run(
-        "g (int8[1,1,2,2] x) => (int8[1,1,H,W] y) { y = MaxPool<kernel_shape=[2,2], pads=[1,1,1,1]>(x) }", x
-    )
+    (got,) = run("g (int8[1,1,2,2] x) => (int8[1,1,H,W] y) { y = MaxPool<kernel_shape=[2,2], pads=[1,1,1,1]>(x) }", x)
     got = got[0, 0].tolist()
 except (ValueError, TypeError) as error:
     got = repr(error)

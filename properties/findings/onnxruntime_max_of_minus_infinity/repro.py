@@ -22,9 +22,7 @@ def run(model, x):
 
 x = np.full((1, 1, 2, 2), -np.inf, np.float32)
 (alone,) = run("g (float[1,1,2,2] x) => (float[1,1,H,W] y) { y = MaxPool<kernel_shape=[2,2]>(x) }", x)
-both = run(
-    "g (float[1,1,2,2] x) => (float[1,1,H,W] y, int64[1,1,H,W] i) { y, i = MaxPool<kernel_shape=[2,2]>(x) }", x
-)
+both = run("g (float[1,1,2,2] x) => (float[1,1,H,W] y, int64[1,1,H,W] i) { y, i = MaxPool<kernel_shape=[2,2]>(x) }", x)
 print("got ", alone.item())
 print("want", both[0].item(), "as with the indices")
 sys.exit(int(alone.item() != -np.inf))

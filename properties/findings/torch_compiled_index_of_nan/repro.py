@@ -8,7 +8,6 @@ except ImportError:
     sys.exit(2)
 
 
-
 def pooled(x):
     """Values and indices."""
     return torch.nn.functional.adaptive_max_pool2d(x, (1, 2), return_indices=True)

@@ -8,7 +8,6 @@ except ImportError:
     sys.exit(2)
 
 
-
 def indices(x):
     """Where the maxima lie."""
     return torch.nn.functional.max_pool2d(x, 2, 2, 1, return_indices=True)[1]
