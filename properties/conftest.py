@@ -60,8 +60,8 @@ class Budget:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """One more option of the suite's: `pytest properties/ --help` shows it below the others."""
     parser.getgroup("poolproof", "Poolproof").addoption(
-        "--expected", metavar="FILE", help="failures that are known, a TOML list: they do not fail the run, and what is "
-        "listed and passes does",
+        "--expected", metavar="FILE",
+        help="failures that are known, a TOML list: they do not fail the run, and what is listed and passes does",
     )  # fmt: skip
 
 
@@ -263,17 +263,17 @@ def _held_to(
 ) -> list[dict[str, Any]]:
     """A failure that is listed is expected; what is listed and does not fail is a failure of the list."""
     if examiner.failure is not None and report.failed:
-        report.outcome, report.wasxfail = "skipped", entry.told  # type: ignore[attr-defined]
+        report.outcome, report.wasxfail = "skipped", entry.told()  # type: ignore[attr-defined]
         failing = str(examiner.failure[0].dtype)
         return [
-            row | {"verdict": "expected", "reason": entry.told} if row["dtype"] == failing else row for row in found
+            row | {"verdict": "expected", "reason": entry.told()} if row["dtype"] == failing else row for row in found
         ]
     if not report.failed:
         how = "passes" if report.passed else "was not reached, or is not offered"
         report.outcome = "failed"
         report.longrepr = (
-            f"{examiner.subject.spec}: {entry.property} {how} with {entry.operation}, and is listed as expected to fail "
-            f"({entry.told}): take it out of the list, or give the case that fails, as case = '...'"
+            f"{examiner.subject.spec}: {entry.property} {how} with {entry.operation}, and is listed as expected to "
+            f"fail ({entry.told()}): take it out of the list, or give a case that fails, as case = '...'"
         )
     return found
 

@@ -55,7 +55,6 @@ class Entry:
         except InvalidVersion:  # it says none, or none that compares: a range says nothing of it
             return False
 
-    @property
     def told(self) -> str:
         """The reason of the row: why, and where it is told."""
         return f"{self.reason} ({self.link})"
@@ -68,8 +67,8 @@ class ExpectedError(Exception):
 def read(path: Path, implementations: Collection[str]) -> list[Entry]:
     """The entries of a file. `implementations` are those under test, and those that come with the suite.
 
-    Raises ExpectedError where it cannot be read, where a field is missing, unknown or wrong, and where an entry names an
-    implementation, a property or a case that there is not: such an entry would match nothing.
+    Raises ExpectedError where it cannot be read, where a field is missing, unknown or wrong, and where an entry names
+    an implementation, a property or a case that there is not: such an entry would match nothing.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

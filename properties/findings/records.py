@@ -33,9 +33,9 @@ class RecordError(Exception):
 class Finding:
     """One root cause in one engine.
 
-    `seen` and `unseen` are the releases of `package` in which the script was run, and was (not) met by the fault; `also`
-    names what else the script imports, such as the format that the engine reads. `rate` says how often random cases meet
-    it, `thread` where it is known: "" where that is not known.
+    `seen` are the releases of `package` in which the script was run and met the fault, `unseen` those in which it was
+    run and did not; `also` names what else the script imports, such as the format that the engine reads. `rate` says
+    how often random cases meet it, `thread` where it is known: "" where that is not known.
     """
 
     name: str

@@ -2,17 +2,20 @@
 
 import sys
 
-import numpy as np
-
 try:
     import paddle
-    import paddle.nn.functional as F
+    from paddle.nn import functional
 except ImportError:
     sys.exit(2)
 
 paddle.set_device("cpu")
 
-got = F.avg_pool2d(paddle.ones([1, 1, 1, 2]), (1, 2), (1, 2), (0, 1), divisor_override=2).numpy().ravel().tolist()
+got = (
+    functional.avg_pool2d(paddle.ones([1, 1, 1, 2]), (1, 2), (1, 2), (0, 1), divisor_override=2)
+    .numpy()
+    .ravel()
+    .tolist()
+)
 want = [0.5, 0.5]
 print("got ", got)
 print("want", want)
