@@ -65,10 +65,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Read --expected, once the implementations are loaded; what is wrong with it is a usage error of one line."""
     config.stash[EXPECTED] = []
-    if config.option.expected is None:
+    file = config.getoption("expected", None)
+    if file is None:
         return
     from impls import registry
 
@@ -76,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
     under_test = [name for spec, each in state.subjects.items() for name in (spec, spec.partition("@")[0], each.name)]
     names = {*under_test, *(entry.name for entry in registry.entries())}
     try:
-        config.stash[EXPECTED] = expected.read(config.invocation_params.dir / config.option.expected, names)
+        config.stash[EXPECTED] = expected.read(config.invocation_params.dir / file, names)
     except expected.ExpectedError as error:
         raise pytest.UsageError(f"--expected: {error}") from None
 

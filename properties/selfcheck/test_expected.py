@@ -1,0 +1,108 @@
+"""--expected: a failure that is listed does not fail the run, one that passes again does, and a list that errs is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from properties.selfcheck.command_line import CASE, QUICK, VALUES, fill, run, verdicts
+from reports import ledger
+
+EXACT = "test_values.py::test_output_equals_the_definition_exactly"
+ENTRY = {
+    "implementation": "flipped.py",
+    "property": EXACT,
+    "operation": "conv2d",
+    "releases": "",
+    "reason": "the filter is flipped by design",
+    "link": "https://example.org/1",
+}
+ONE = f"{VALUES}::{EXACT.partition('::')[2]}"
+
+
+def listed(folder, *entries):
+    """Write a list of failures, and give the option that names it."""
+    tables = ["[[expected]]\n" + "".join(f"{key} = {value!r}\n" for key, value in entry.items()) for entry in entries]
+    (folder / "known.toml").write_text("\n".join(tables))
+    return "--expected=known.toml"
+
+
+@pytest.mark.parametrize("case", [{}, {"case": CASE}], ids=["searched", "one case"])
+def test_a_listed_failure_is_expected(tmp_path, case):
+    here = fill(tmp_path)
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY | case))
+    assert done.returncode == 0, done.stdout
+    assert "1 xfailed" in done.stdout
+    assert set(verdicts(here).values()) - {"unsupported"} == {"expected"}
+    (row,) = [row for row in ledger.rows(here / "results") if row.verdict == "expected"]
+    assert row.reason == "the filter is flipped by design (https://example.org/1)"
+    assert row.case, "the case that fails is kept"
+
+
+def test_what_is_not_listed_fails_as_ever(tmp_path):
+    here = fill(tmp_path)
+    done = run(here, VALUES, *QUICK, "--impl=flipped.py", listed(here, ENTRY), "-k", "definition")
+    assert done.returncode == 1, done.stdout
+    assert {"expected", "differs"} <= set(verdicts(here).values())
+
+
+@pytest.mark.parametrize("case", [{}, {"case": CASE}], ids=["searched", "one case"])
+def test_what_passes_again_fails_the_run(tmp_path, case):
+    here = fill(tmp_path)
+    done = run(here, ONE, *QUICK, "--impl=mine.py", listed(here, ENTRY | {"implementation": "mine.py"} | case))
+    assert done.returncode == 1, done.stdout
+    assert "passes with conv2d, and is listed as expected to fail" in done.stdout
+
+
+def test_an_entry_of_what_is_not_offered_fails_the_run(tmp_path):
+    here = fill(tmp_path)
+    entry = ENTRY | {"implementation": "one.py", "operation": "conv2d"}
+    done = run(here, ONE, *QUICK, "--impl=one.py", listed(here, entry))
+    assert done.returncode == 1, done.stdout
+    assert "was not reached, or is not offered" in done.stdout
+
+
+@pytest.mark.parametrize(("releases", "status"), [(">=1.20, <2", 0), (">=2", 1), ("!=1.25.3", 1)])
+def test_an_entry_speaks_of_its_releases_alone(tmp_path, releases, status):
+    here = fill(tmp_path)
+    (here / "flipped.py").write_text((here / "flipped.py").read_text() + "version = '1.25.3+cpu'\n")
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY | {"releases": releases}))
+    assert done.returncode == status, done.stdout
+
+
+def test_a_case_that_is_asked_for_is_judged_by_itself(tmp_path):
+    here = fill(tmp_path)
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY), f"--case={CASE}")
+    assert done.returncode == 1, done.stdout
+    assert "flipped.py: conv2d differs" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"implementation": "mine.pi"}, "there is no implementation 'mine.pi'; accepted are"),
+        ({"property": "test_values.py::test_no_such"}, "test_values.py has no property 'test_no_such'"),
+        ({"property": "values"}, "accepted is a property as in"),
+        ({"operation": "conv3d"}, "operation = 'conv3d'; accepted are"),
+        ({"releases": "new"}, "releases = 'new'; accepted is such as"),
+        ({"case": "conv2d"}, "case: "),
+        ({"case": CASE.replace("conv2d", "max_pool2d", 1)}, "case"),
+        ({"reason": ""}, "reason = ''; accepted is a text"),
+        ({"why": "so"}, "why is unknown; accepted are implementation"),
+    ],
+)
+def test_an_entry_that_matches_nothing_is_an_error(tmp_path, changes, said):
+    here = fill(tmp_path)
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY | changes))
+    assert done.returncode == 4, done.stdout
+    assert "entry 1" in done.stdout
+    assert said in done.stdout
+
+
+def test_a_list_that_is_none_is_an_error(tmp_path):
+    here = fill(tmp_path)
+    for text, said in (("[[known]]\n", "accepted is a list of [[expected]] tables"), ("= 1", "cannot be read")):
+        (here / "known.toml").write_text(text)
+        done = run(here, ONE, *QUICK, "--impl=flipped.py", "--expected=known.toml")
+        assert (done.returncode, said in done.stdout) == (4, True), done.stdout
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY, ENTRY))
+    assert "entry 2 says what entry 1 says" in done.stdout
