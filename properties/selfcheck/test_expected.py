@@ -1,4 +1,4 @@
-"""--expected: a failure that is listed does not fail the run, one that passes again does, and a list that errs is refused."""
+"""--expected: what is listed may fail, and must; a list that errs is refused."""
 
 from __future__ import annotations
 

@@ -51,6 +51,11 @@ def test_there_are_as_many_as_were_promised():
     assert len({each.title for each in FINDINGS}) == len(FINDINGS)
 
 
+def test_the_readme_counts_what_the_records_say():
+    quoted = (Path(__file__).parents[2] / "README.md").read_text().replace("\n> ", " ")
+    assert command.counts(FINDINGS) in quoted
+
+
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda each: each.name)
 def test_a_script_needs_its_engine_and_numpy_alone(finding):
     text = finding.script.read_text()
