@@ -1,0 +1,37 @@
+"""Gradients of a grouped convolution have the shapes of what they are gradients of."""
+
+import sys
+
+import numpy as np
+
+try:
+    import mlx.core as mx
+except ImportError:
+    sys.exit(2)
+
+mx.set_default_device(mx.cpu)
+random, wrong = np.random.RandomState(0), []
+
+
+def whole(*shape):
+    """Small whole numbers."""
+    return mx.array(random.randint(-3, 4, shape).astype(np.float32))
+
+
+for size in range(1, 20):
+    for stride, padding in ((1, 0), (2, 1), (3, 1), (8, 4)):
+        if size + 2 * padding < 3:
+            continue
+        x, w = whole(1, size, size, 2), whole(2, 3, 3, 1)
+
+        def output(x, w, stride=stride, padding=padding):
+            return mx.conv2d(x, w, stride, padding, 1, 2)
+
+        outer = whole(*output(x, w).shape)
+        gradients = mx.grad(lambda x, w: (output(x, w) * outer).sum(), argnums=(0, 1))(x, w)
+        for argument, gradient, name in ((x, gradients[0], "image"), (w, gradients[1], "filters")):
+            if gradient.shape != argument.shape:
+                wrong.append(f"image {size}, stride {stride}, padding {padding}: {name} {gradient.shape}")
+print("got ", *(wrong[:3] or ["all as it should be"]), sep="; ")
+print("want gradients of filters of (2, 3, 3, 1), as the filters are")
+sys.exit(int(bool(wrong)))
