@@ -91,11 +91,12 @@ class Contract(Protocol):
         ...
 
     @staticmethod
-    def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Array, Array]:
+    def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Array, Array | None]:
         """Take each window's maximum, and its switch: the flat index of the maximum in its H*W plane.
 
         x (N, C, H, W) -> y, switches, both (N, C, OH, OW). Padding never wins, ties go to the first in row-major order,
-        a NaN in a window wins. Raises ValueError for padding not smaller than the window, as all pooling does.
+        a NaN in a window wins. What has no switches to tell returns None for them. Raises ValueError for padding not
+        smaller than the window, as all pooling does.
         """
         ...
 

@@ -55,5 +55,5 @@ def _ours(spec: str, entry: registry.Entry | None) -> bool:
     if entry is not None:
         return not entry.foreign
     if FILE.fullmatch(spec) or "." in spec or ":" in spec:
-        return spec.startswith("impls.") and "_adapter" not in spec
+        return spec.startswith("impls.") and not spec.startswith("impls.engines.")
     return True  # a name that there is not

@@ -1,0 +1,46 @@
+"""What adapters share: arrays as engines take them, paddings spelled out, refusals told as ValueError. Python 3.9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar, Union
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Pair = Sequence[int]
+Padding = Union[Sequence[int], Sequence[Sequence[int]], str]  # noqa: UP007 (3.9)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SAME = {"same_upper": "SAME_UPPER", "same_lower": "SAME_LOWER"}  # as ONNX spells it
+
+
+def plain(array: Array) -> Array:
+    """Give the array itself where it is native, aligned and in C order, else a copy that is."""
+    return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
+
+
+def around(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Spell (vertical, horizontal) out as ((top, bottom), (left, right)); what is so spelled stays."""
+    vertical, horizontal = ((side, side) if isinstance(side, int) else tuple(side) for side in padding)
+    return vertical, horizontal  # type: ignore[return-value]
+
+
+def refusing(engine: str) -> Callable[[Function], Function]:
+    """Tell whatever an engine raises in a call as ValueError; a lack of memory is no refusal, and stays what it is."""
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def call(*arrays: Any, **parameters: Any) -> Any:
+            try:
+                return function(*arrays, **parameters)
+            except (ValueError, MemoryError):
+                raise
+            except Exception as refusal:
+                raise ValueError(f"{engine}: {type(refusal).__name__}: {refusal}") from refusal
+
+        return call  # type: ignore[return-value]
+
+    return decorate

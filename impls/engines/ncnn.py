@@ -1,0 +1,82 @@
+"""ncnn on the CPU: a layer made for each call, on one image. Python 3.9."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from impls.engines.calls import Array, Padding, Pair, around, plain, refusing
+
+# What ncnn calls its parameters, by number: (horizontal, vertical) of each pair.
+WINDOW, DILATION, STRIDE = (1, 11), (2, 12), (3, 13)
+POOLED = {"size": (1, 11), "stride": (2, 12)}
+
+
+class Ncnn:
+    """A namespace of the contract; a layer takes one image, and pooling tells no switches."""
+
+    dtypes = ("float32",)
+    limits: ClassVar[dict[str, list[int]]] = {"N": [1]}
+    options = ("asymmetric_padding",)
+
+    def __init__(self, variants: Sequence[str] = ()) -> None:
+        import ncnn
+
+        self.engine, self.version = ncnn, ncnn.__version__
+        self.name = "+".join(["ncnn", *variants])
+        self.settings = ncnn.Option()
+        self.settings.num_threads = 4 if "threads" in variants else 1
+        self.settings.use_fp16_storage = self.settings.use_fp16_arithmetic = self.settings.use_fp16_packed = False
+        self.settings.use_bf16_storage = False
+        self.settings.use_winograd_convolution = "no-winograd" not in variants
+        self.settings.use_packing_layout = "unpacked" not in variants
+
+    @refusing("ncnn")
+    def conv2d(
+        self, x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Array:  # fmt: skip
+        """Convolution, or ConvolutionDepthWise in groups: x (1, C, H, W), w (K, C/G, FH, FW) -> (1, K, OH, OW)."""
+        (top, bottom), (left, right) = around(padding)
+        numbers = {0: len(w), 4: left, 14: top, 15: right, 16: bottom, 5: int(b is not None), 6: w.size, 7: groups}
+        for pair, places in ((w.shape[2:], WINDOW), (dilation, DILATION), (stride, STRIDE)):
+            numbers.update(zip(places, reversed(pair)))  # noqa: B905 (3.9)
+        weights = [w.reshape(-1)] if b is None else [w.reshape(-1), b]
+        return self._run("ConvolutionDepthWise" if groups > 1 else "Convolution", numbers, weights, x)
+
+    @refusing("ncnn")
+    def max_pool2d(self, x: Array, *, size: Pair, stride: Pair, padding: Padding = (0, 0)) -> tuple[Array, None]:
+        """Pooling of type 0: x (1, C, H, W) -> y (1, C, OH, OW), and no switches."""
+        return self._run("Pooling", {0: 0, **windows(size, stride, padding)}, [], x), None
+
+    @refusing("ncnn")
+    def avg_pool2d(
+        self, x: Array, *, size: Pair, stride: Pair, padding: Padding = (0, 0), count_include_pad: bool = True
+    ) -> Array:
+        """Pooling of type 1: x (1, C, H, W) -> (1, C, OH, OW)."""
+        return self._run("Pooling", {0: 1, 6: int(count_include_pad), **windows(size, stride, padding)}, [], x)
+
+    def _run(self, kind: str, numbers: dict[int, int], weights: list[Array], x: Array) -> Array:
+        layer, told = self.engine.create_layer(kind), self.engine.ParamDict()
+        for place, number in numbers.items():
+            told.set(place, int(number))
+        answers = [layer.load_param(told)]
+        held = [self.engine.Mat(plain(array)) for array in weights]
+        answers += [layer.load_model(self.engine.ModelBinFromMatArray(held)), layer.create_pipeline(self.settings)]
+        y = self.engine.Mat()
+        answers.append(layer.forward(self.engine.Mat(plain(x[0])), y, self.settings))
+        layer.destroy_pipeline(self.settings)
+        if any(answers):
+            raise ValueError(f"ncnn: {kind} answers {answers}")
+        return np.array(y)[None]
+
+
+def windows(size: Pair, stride: Pair, padding: Padding) -> dict[int, int]:
+    """Number the parameters of a pooling layer; mode 1 drops a ragged last window."""
+    (top, bottom), (left, right) = around(padding)
+    numbers = {3: left, 13: top, 14: right, 15: bottom, 5: 1}
+    for pair, name in ((size, "size"), (stride, "stride")):
+        numbers.update(zip(POOLED[name], reversed(pair)))  # noqa: B905 (3.9)
+    return numbers
