@@ -42,16 +42,28 @@ class Entry:
         """The reason why it cannot run here, or "" where it can."""
         if self.install:
             return f"{self.install.rpartition(' ')[2]} is not installed"
-        if self.gpu and not (any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi")):
-            return "no NVIDIA GPU here: neither a /dev/nvidia0 nor an nvidia-smi"
+        if self.without_gpu:
+            return self.without_gpu
         if self.gpu and self.version.endswith("+cpu"):
             return f"{self.library} {self.version} is built for the CPU alone"
         return ""
 
     @property
+    def without_gpu(self) -> str:
+        """The reason why it cannot run on any release here, or "" where it needs no GPU or one may be there."""
+        if self.gpu and not (any(Path("/dev").glob("nvidia[0-9]*")) or shutil.which("nvidia-smi")):
+            return "no NVIDIA GPU here: neither a /dev/nvidia0 nor an nvidia-smi"
+        return ""
+
+    @property
     def version(self) -> str:
         """The installed release of its library, or "" where it has none."""
-        return importlib.metadata.version(self.distribution) if self.library else ""
+        if not self.library:
+            return ""
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:  # it comes in another package, as OpenCV does in four
+            return importlib.metadata.version(importlib.metadata.packages_distributions()[self.library][0])
 
     @property
     def distribution(self) -> str:

@@ -15,6 +15,8 @@ from impls.files import HOW_TO_RUN, SpecError
 from impls.spelling import meant
 from impls.subject import Subject
 
+VERSION = re.compile(r"\d[\w.]*")  # a release, and no option or path
+
 __all__ = ["Entry", "SpecError", "entries", "listing", "load", "subject"]
 
 
@@ -74,7 +76,21 @@ def _resolve(spec: str, directory: Path) -> tuple[object, tuple[str, ...]]:
     return _from_registry(spec, name, version, directory)
 
 
-def _from_registry(spec: str, name: str, version: str, directory: Path) -> tuple[object, tuple[str, ...]]:
+def release_elsewhere(spec: str, directory: Path | None = None) -> tuple[Entry, str] | None:
+    """Give the engine and the release that a SPEC asks for, where that is not the one installed here, else None.
+
+    Raises SpecError where there is no such implementation or variant.
+    """
+    name, _, version = spec.partition("@")
+    entry, _ = _entry(spec, name, directory or Path.cwd())
+    if not entry.foreign or not VERSION.fullmatch(version) or entry.without_gpu:
+        return None
+    installed = "" if entry.install else entry.version
+    return None if version in (installed, installed.partition("+")[0]) else (entry, version)
+
+
+def _entry(spec: str, name: str, directory: Path) -> tuple[Entry, list[str]]:
+    """Find the entry of that name, and the variants that are asked for."""
     name, *variants = name.split("+")
     entry = next((entry for entry in ENTRIES if entry.name == name), None)
     if entry is None:
@@ -83,6 +99,11 @@ def _from_registry(spec: str, name: str, version: str, directory: Path) -> tuple
         if variant not in entry.variants:
             accepted = " or ".join(f"{name}+{known}" for known in entry.variants) or f"{name} alone"
             raise SpecError(f"{spec}: {name} has no variant {variant!r}; accepted is {accepted}")
+    return entry, variants
+
+
+def _from_registry(spec: str, name: str, version: str, directory: Path) -> tuple[object, tuple[str, ...]]:
+    entry, variants = _entry(spec, name, directory)
     if entry.missing:
         raise SpecError(f"{spec}: {entry.missing}" + (f"; {entry.install}" if entry.install else ""))
     if "@" in spec:
