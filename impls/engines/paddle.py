@@ -42,7 +42,9 @@ class Paddle:
     ) -> tuple[Array, ...]:
         """The gradients of the same: dy (N, K, OH, OW) -> dx, dw, db, of the shapes of x, w and (K,)."""
         inputs = [self._watched(x), self._watched(w), self._watched(np.zeros(len(w), w.dtype))]
-        return self._gradients(self._convolved(*inputs, stride, padding, dilation, groups), inputs, dy)
+        return self._gradients(
+            self._convolved(inputs[0], inputs[1], inputs[2], stride, padding, dilation, groups), inputs, dy
+        )
 
     @refusing("paddle")
     def max_pool2d(

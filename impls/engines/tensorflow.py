@@ -101,11 +101,11 @@ class TensorFlow:
     # what is differentiated
 
     def _convolution(self, stride: Pair, padding: Padding, dilation: Pair) -> Callable[..., Any]:
-        return self.traced(lambda x, w: self.tf.nn.conv2d(x, w, [*stride], spelled(padding), dilations=[*dilation]))  # type: ignore[no-any-return]
+        return self.traced(lambda x, w: self.tf.nn.conv2d(x, w, [*stride], spelled(padding), dilations=[*dilation]))
 
     def _average(self, size: Pair, stride: Pair, padding: Padding) -> Callable[[Any], Any]:
         word = "SAME" if isinstance(padding, str) else "VALID"
-        return self.traced(lambda image: self.tf.nn.avg_pool2d(image, [*size], [*stride], word))  # type: ignore[no-any-return]
+        return self.traced(lambda image: self.tf.nn.avg_pool2d(image, [*size], [*stride], word))
 
     def _pulled(self, function: Callable[..., Any], arrays: list[Any], dy: Array) -> Any:
         with self.tf.GradientTape() as tape:

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Adapter = TypeVar("Adapter", bound="TorchAdapter")
 
 # torch's switches for TF32 and determinism are the whole process's: on a GPU one call at a time may set them.
 GPU = Lock()
 
 
 def on_device(
-    operation: Callable[Concatenate[TorchAdapter, Arguments], Result],
-) -> Callable[Concatenate[TorchAdapter, Arguments], Result]:
+    operation: Callable[Concatenate[Adapter, Arguments], Result],
+) -> Callable[Concatenate[Adapter, Arguments], Result]:
     """Run an operation under the adapter's settings, and turn torch's refusals into the contract's ValueError."""
 
     @wraps(operation)
-    def call(self: TorchAdapter, /, *args: Arguments.args, **parameters: Arguments.kwargs) -> Result:
+    def call(self: Adapter, /, *args: Arguments.args, **parameters: Arguments.kwargs) -> Result:
         try:
             with self.settings():
                 return operation(self, *args, **parameters)

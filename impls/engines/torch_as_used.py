@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from impls.engines.torch import Array, Pair, TorchAdapter, on_device
+from impls.arguments import Array, Pair
+from impls.engines.torch import TorchAdapter, on_device
 
 if TYPE_CHECKING:
     import torch
@@ -85,10 +86,11 @@ class TorchFunctional(TorchAsUsed):
 
     @on_device
     def conv2d_backward(self, x: Array, w: Array, dy: Array, *, stride: Pair, padding: Pair, dilation: Pair = (1, 1),
-                        groups: int = 1) -> tuple[Array, ...]:  # fmt: skip
+                        groups: int = 1) -> tuple[Array, Array, Array]:  # fmt: skip
         """Pull dy (N, K, OH, OW) back to dx, dw, db, of the shapes of x, w and (K,)."""
         inputs = [self.watched(array) for array in (x, w, np.zeros(w.shape[0], w.dtype))]
-        return self.pulled(self.convolved(*inputs, stride, padding, dilation, groups), inputs, dy)
+        dx, dw, db = self.pulled(self.convolved(*inputs, stride, padding, dilation, groups), inputs, dy)
+        return dx, dw, db
 
     @on_device
     def max_pool2d(self, x: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1),
@@ -129,7 +131,7 @@ class TorchFunctional(TorchAsUsed):
     def _norm(self, image: torch.Tensor, size: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> torch.Tensor:
         functional = self.torch.nn.functional
         if self.lp:
-            return functional.lp_pool2d(image, 2.0, tuple(size), tuple(stride), ceil_mode)  # type: ignore[arg-type]
+            return functional.lp_pool2d(image, 2.0, tuple(size), tuple(stride), ceil_mode)
         sums = functional.avg_pool2d(image * image, size, stride, padding, ceil_mode, True, 1)
         # The root's gradient at 0 is infinite; a root that is not taken there is how users of torch avoid it.
         return self.torch.where(sums == 0, 0, self.torch.where(sums == 0, 1, sums).sqrt())
