@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+ENGINES := .venv-engines
+# What engines are known to do otherwise: a run is green where nothing else, and nothing less, is found.
+EXPECTED := $(wildcard properties/findings/expected.toml)
 # A worker on each core: more threads would only wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 # The tests' cases are those of the files at hand: others in each commit, and the same wherever it is tested.
 SEED   ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree}) 2>/dev/null)
 
-.PHONY: verify test mutants bench speed tightness report clean
+.PHONY: verify test mutants bench speed tightness report engines clean
 
 verify: $(VENV)/ready  ## every property on every implementation, the matrix, and a page
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600; status=$$?; \
@@ -40,8 +43,17 @@ tightness: $(VENV)/ready  ## how near to the bounds correct arithmetic comes, an
 report: $(VENV)/ready  ## the page again, from the results of the last run and the benchmarks saved last
 	$(BIN)/python -m reports --out report/index.html
 
+engines: $(ENGINES)/ready  ## every property on every engine and variant, and whether anything is new among what they do
+	$(ONE_THREAD) $(ENGINES)/bin/python -m pytest properties/ -n $(JOBS) --dist=worksteal --isolate=always --budget=90 \
+		--call-limit=60 --memory-limit=4096 $$($(ENGINES)/bin/python -m impls.engines) $(EXPECTED:%=--expected=%)
+
 clean:
-	rm -rf $(VENV) build *.egg-info report
+	rm -rf $(VENV) $(ENGINES) build *.egg-info report
+
+$(ENGINES)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt ".[all,engines]"
+	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -128,3 +128,8 @@ def test_what_an_engine_raises_is_a_refusal_but_for_a_lack_of_memory(error, rais
 
     with pytest.raises(raised, match="engine: KeyError: 'k'" if raised is ValueError else ""):
         call()
+
+
+def test_the_shortest_adapter_is_shown_as_it_stands():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"```python\n{(Path(__file__).parent / 'onnx.py').read_text(encoding='utf-8')}```" in page
