@@ -24,6 +24,7 @@ class Entry:
     foreign: bool = False  # an engine, which may crash: it is given a process of its own
     package: str = ""  # what is installed, where that is not called as what is imported
     beside: tuple[str, ...] = ()  # what else its adapter imports
+    program: str = ""  # that it calls
 
     @property
     def names(self) -> dict[str, str]:
@@ -44,6 +45,8 @@ class Entry:
             return f"{self.install.rpartition(' ')[2]} is not installed"
         if self.without_gpu:
             return self.without_gpu
+        if self.program and shutil.which(self.program) is None:
+            return f"there is no {self.program} on the path"
         if self.gpu and self.version.endswith("+cpu"):
             return f"{self.library} {self.version} is built for the CPU alone"
         return ""
@@ -200,10 +203,16 @@ _ENGINES = (
     ),
     Entry(
         "tinygrad",
-        "tinygrad's kernels on the CPU",
-        _engine("tinygrad", "TinyGrad"),
+        "tinygrad's kernels, compiled by clang",
+        _engine("tinygrad", "TinyGrad", "CPU"),
         "tinygrad",
-        {"python": "the same in tinygrad's interpreter"},
+        program="clang",
+    ),
+    Entry(
+        "tinygrad-python",
+        "tinygrad's kernels in its interpreter",
+        _engine("tinygrad", "TinyGrad", "PYTHON"),
+        "tinygrad",
     ),
     Entry(
         "keras-torch",

@@ -1,4 +1,4 @@
-"""The options that ask for every engine that can run here, each of its variants among them: `--impl=SPEC`, one a line."""
+"""The options that ask for every engine and variant that can run here: `--impl=SPEC`, one a line."""
 
 from __future__ import annotations
 

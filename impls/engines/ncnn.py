@@ -1,7 +1,8 @@
-"""ncnn on the CPU: a layer made for each call, on one image. Python 3.9."""
+"""ncnn on the CPU: a network of one layer for each call, on one image. Python 3.9."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from impls.engines.calls import Array, Padding, Pair, around, plain, refusing
 # What ncnn calls its parameters, by number: (horizontal, vertical) of each pair.
 WINDOW, DILATION, STRIDE = (1, 11), (2, 12), (3, 13)
 POOLED = {"size": (1, 11), "stride": (2, 12)}
+MAGIC, FLOAT32 = 7767517, bytes(4)  # what a text of layers begins with, and stored weights in float32
 
 
 class Ncnn:
@@ -26,12 +28,13 @@ class Ncnn:
 
         self.engine, self.version = ncnn, ncnn.__version__
         self.name = "+".join(["ncnn", *variants])
-        self.settings = ncnn.Option()
-        self.settings.num_threads = 4 if "threads" in variants else 1
-        self.settings.use_fp16_storage = self.settings.use_fp16_arithmetic = self.settings.use_fp16_packed = False
-        self.settings.use_bf16_storage = False
-        self.settings.use_winograd_convolution = "no-winograd" not in variants
-        self.settings.use_packing_layout = "unpacked" not in variants
+        self.threads = 4 if "threads" in variants else 1
+        narrow = ("use_fp16_storage", "use_fp16_arithmetic", "use_fp16_packed", "use_bf16_storage", "use_bf16_packed")
+        self.settings = {
+            **dict.fromkeys(narrow, False),  # of itself it takes float16 where the processor has it
+            "use_winograd_convolution": "no-winograd" not in variants,
+            "use_packing_layout": "unpacked" not in variants,
+        }
 
     @refusing("ncnn")
     def conv2d(
@@ -59,17 +62,21 @@ class Ncnn:
         return self._run("Pooling", {0: 1, 6: int(count_include_pad), **windows(size, stride, padding)}, [], x)
 
     def _run(self, kind: str, numbers: dict[int, int], weights: list[Array], x: Array) -> Array:
-        layer, told = self.engine.create_layer(kind), self.engine.ParamDict()
-        for place, number in numbers.items():
-            told.set(place, int(number))
-        answers = [layer.load_param(told)]
-        held = [self.engine.Mat(plain(array)) for array in weights]
-        answers += [layer.load_model(self.engine.ModelBinFromMatArray(held)), layer.create_pipeline(self.settings)]
-        y = self.engine.Mat()
-        answers.append(layer.forward(self.engine.Mat(plain(x[0])), y, self.settings))
-        layer.destroy_pipeline(self.settings)
-        if any(answers):
-            raise ValueError(f"ncnn: {kind} answers {answers}")
+        told = " ".join(f"{place}={int(number)}" for place, number in numbers.items())
+        network = self.engine.Net()
+        network.opt.num_threads, network.opt.use_vulkan_compute = self.threads, False
+        for name, value in self.settings.items():
+            setattr(network.opt, name, value)
+        answers = [network.load_param_mem(f"{MAGIC}\n2 2\nInput in 0 1 x\n{kind} layer 1 1 x y {told}\n")]
+        with tempfile.NamedTemporaryFile() as stored:
+            stored.write(b"".join([FLOAT32] * bool(weights) + [plain(array).tobytes() for array in weights]))
+            stored.flush()
+            answers.append(network.load_model(stored.name))
+        extractor = network.create_extractor()
+        answers.append(extractor.input("x", self.engine.Mat(plain(x[0]))))
+        answer, y = extractor.extract("y")
+        if any([*answers, answer]):
+            raise ValueError(f"ncnn: {kind} {told} answers {[*answers, answer]}")
         return np.array(y)[None]
 
 

@@ -16,6 +16,7 @@ class OpenCv(OnnxNodes):
     """A namespace of the contract; OpenCV's max pooling knows no dilation."""
 
     options = ("asymmetric_padding", "ceil_mode", "same_padding")
+    l2_pool2d = None  # type: ignore[assignment]  # nor has it LpPool
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
         import cv2

@@ -1,4 +1,4 @@
-"""tinygrad on the CPU: its kernels compiled for each shape, and its gradients. Python 3.9."""
+"""tinygrad on the CPU: kernels made for each shape, compiled by clang or interpreted, and its gradients. Python 3.9."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ class TinyGrad:
 
     options = ("asymmetric_padding", "pool_dilation", "ceil_mode")
 
-    def __init__(self, variants: Sequence[str] = ()) -> None:
+    def __init__(self, device: str, variants: Sequence[str] = ()) -> None:
         import importlib.metadata
 
         from tinygrad import Tensor
 
         self.tensor, self.version = Tensor, importlib.metadata.version("tinygrad")
-        self.name = "+".join(["tinygrad", *variants])
-        self.device = "PYTHON" if "python" in variants else "CPU"
+        self.name, self.device = {"CPU": "tinygrad", "PYTHON": "tinygrad-python"}[device], device
 
     @refusing("tinygrad")
     def conv2d(
