@@ -120,6 +120,7 @@ _TORCH = {
 }
 _TF32 = {"tf32": "the same, where float32 operands may be rounded to TF32"}
 _THREADS = {"threads": "the same on four threads"}
+_SAME = {"same-padding": "the same, also asked for padding by SAME_UPPER and SAME_LOWER"}
 _NO_INDICES = {"no-indices": "the same, where max pooling is not asked for its switches"}
 _OURS = (
     Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
@@ -148,6 +149,7 @@ _ENGINES = (
         "onnxruntime",
         {
             **_NO_INDICES,
+            **_SAME,
             "constant-filters": "the same, with filters stored in the model, as networks are deployed",
             **_THREADS,
             "unoptimized": "the same without optimization of the graph",
@@ -160,7 +162,7 @@ _ENGINES = (
         "the reference evaluator of the onnx package",
         _engine("onnx", "OnnxReference"),
         "onnx",
-        _NO_INDICES,
+        {**_NO_INDICES, **_SAME},
     ),
     Entry(
         "jax",

@@ -14,6 +14,7 @@ Pair = Sequence[int]
 Padding = Union[Sequence[int], Sequence[Sequence[int]], str]  # noqa: UP007 (3.9)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+OVERHANGING = "its ceil_mode divides by the part of the last window that lies in the padded image"
 SAME = {"same_upper": "SAME_UPPER", "same_lower": "SAME_LOWER"}  # as ONNX spells it
 
 
@@ -26,6 +27,15 @@ def around(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
     """Spell (vertical, horizontal) out as ((top, bottom), (left, right)); what is so spelled stays."""
     vertical, horizontal = ((side, side) if isinstance(side, int) else tuple(side) for side in padding)
     return vertical, horizontal  # type: ignore[return-value]
+
+
+def overhangs(x_shape: Sequence[int], size: Pair, stride: Pair, padding: Padding) -> bool:
+    """Tell whether ceil_mode adds a window along some axis, which then ends beyond the padded image."""
+    for W, F, S, (before, after) in zip(x_shape[2:], size, stride, around(padding)):  # noqa: B905 (3.9)
+        room = W + before + after - F
+        if S > 0 and room % S > 0 and (room // S + 1) * S < W + before:
+            return True
+    return False
 
 
 def refusing(engine: str) -> Callable[[Function], Function]:

@@ -21,6 +21,8 @@ class OnnxReference(OnnxNodes):
         self.name = "+".join(["onnx-reference", *variants])
         self.opset = 22
         self.indices = "no-indices" not in variants
+        if "same-padding" in variants:
+            self.options += ("same_padding",)
 
     @refusing("onnx")
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:

@@ -57,7 +57,7 @@ class OnnxNodes:
     """A namespace of the contract for an engine that says how it runs a node, by `run`."""
 
     dtypes: tuple[str, ...] = ("float32",)
-    options: tuple[str, ...] = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
+    options: tuple[str, ...] = ("asymmetric_padding", "pool_dilation", "ceil_mode")
     indices = True  # whether max pooling is asked for its optional output
 
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from impls.engines.calls import Array, refusing
+from impls.engines.calls import OVERHANGING, Array, overhangs, refusing
 from impls.engines.onnx_nodes import Node, OnnxNodes
 
 KEPT = 256  # sessions, each for all images that its filters or windows fit
@@ -23,6 +23,8 @@ class OnnxRuntime(OnnxNodes):
         self.name = "+".join(["onnxruntime", *variants])
         self.opset = 18 if tuple(map(int, self.version.split(".")[:2])) >= (1, 14) else 11
         self.indices = "no-indices" not in variants
+        if "same-padding" in variants:
+            self.options += ("same_padding",)
         self.constant = "constant-filters" in variants
         self.options_of_sessions = onnxruntime.SessionOptions()
         self.options_of_sessions.intra_op_num_threads = 4 if "threads" in variants else 1
@@ -33,6 +35,13 @@ class OnnxRuntime(OnnxNodes):
             for operation in ("conv2d", "avg_pool2d", "l2_pool2d"):
                 setattr(self, operation, None)
         self.session = lru_cache(KEPT)(lambda node, dtype: self._made(node.model(dtype, self.opset)))
+
+    def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
+        """Return the reason why an answer would be another than the contract's, or None."""
+        averages = operation == "avg_pool2d" and parameters["count_include_pad"] and ceil_mode
+        if averages and overhangs(*(parameters[name] for name in ("x_shape", "size", "stride", "padding"))):
+            return OVERHANGING
+        return None
 
     @refusing("onnxruntime")
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:

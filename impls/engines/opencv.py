@@ -15,7 +15,7 @@ OPSET = 11
 class OpenCv(OnnxNodes):
     """A namespace of the contract; OpenCV's max pooling knows no dilation."""
 
-    options = ("asymmetric_padding", "ceil_mode", "same_padding")
+    options = ("asymmetric_padding", "ceil_mode")
     l2_pool2d = None  # type: ignore[assignment]  # nor has it LpPool
 
     def __init__(self, variants: Sequence[str] = ()) -> None:

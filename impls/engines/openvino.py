@@ -10,7 +10,7 @@ import numpy as np
 
 from impls.engines.calls import SAME, Array, Padding, Pair, around, plain, refusing
 
-KEPT = 128  # compiled models
+KEPT = 8  # compiled models, each of which has threads
 
 
 class OpenVino:
