@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.engines.calls import SAME, Array, Padding, Pair, around, plain, refusing
+from impls.engines.calls import OVERHANGING, SAME, Array, Padding, Pair, around, overhangs, plain, refusing
 
 KEPT = 8  # compiled models, each of which has threads
 
@@ -17,24 +17,37 @@ class OpenVino:
     """A namespace of the contract; OpenVINO has no L2 pooling, no gradients, and computes in float32 at most."""
 
     dtypes = ("float32",)
-    options = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
+    options: tuple[str, ...] = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
         import openvino
 
         try:
-            from openvino import opset8
-        except ImportError:  # before 2024
-            from openvino.runtime import opset8
+            from openvino import opset14 as opset
+        except ImportError:  # before 2024.2; its ceil keeps a last window that starts in the padding
+            from openvino.runtime import opset8 as opset
+
+            self.options = tuple(option for option in self.options if option != "ceil_mode")
         self.version = openvino.__version__
         self.name = "+".join(["openvino", *variants])
-        self.opset, self.core, self.engine = opset8, openvino.Core(), openvino
+        self.opset, self.core, self.engine = opset, openvino.Core(), openvino
         self.static = "dynamic" not in variants
         # Of itself it takes bfloat16 where the processor has it.
         self.settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 4 if "threads" in variants else 1}
         if "bfloat16" in variants:
             self.settings["INFERENCE_PRECISION_HINT"], self.storage = "bf16", "bfloat16"
         self.compiled = lru_cache(KEPT)(self._compiled)
+
+    def supports(
+        self, operation: str, *, x_shape: Sequence[int], ceil_mode: bool = False, **parameters: Any
+    ) -> str | None:
+        """Return the reason why OpenVINO has no such answer, or another one, or None."""
+        if x_shape[0] == 0 and operation != "conv2d":
+            return "its pooling takes no empty batch"
+        averages = operation == "avg_pool2d" and parameters["count_include_pad"] and ceil_mode
+        if averages and overhangs(x_shape, *(parameters[name] for name in ("size", "stride", "padding"))):
+            return OVERHANGING
+        return None
 
     @refusing("openvino")
     def conv2d(
@@ -52,8 +65,8 @@ class OpenVino:
         self, x: Array, *, size: Pair, stride: Pair, padding: Padding = (0, 0), dilation: Pair = (1, 1),
         ceil_mode: bool = False,
     ) -> tuple[Array, Array]:  # fmt: skip
-        """MaxPool-8: x (N, C, H, W) -> y, switches (N, C, OH, OW), numbered from axis 2 on."""
-        more = {"kernel_shape": tuple(size), "rounding_type": "ceil" if ceil_mode else "floor"}
+        """MaxPool: x (N, C, H, W) -> y, switches (N, C, OH, OW), numbered from axis 2 on."""
+        more = {"kernel_shape": tuple(size), "rounding_type": "ceil_torch" if ceil_mode else "floor"}
         told = {"index_element_type": "i64", "axis": 2}
         pooled = self._run("max_pool", [x], {**laid(stride, padding, dilation), **more, **told})
         return pooled[0], pooled[1]
@@ -64,7 +77,7 @@ class OpenVino:
         ceil_mode: bool = False,
     ) -> Array:  # fmt: skip
         """AvgPool: x (N, C, H, W) -> (N, C, OH, OW)."""
-        more = {"kernel_shape": tuple(size), "rounding_type": "ceil" if ceil_mode else "floor"}
+        more = {"kernel_shape": tuple(size), "rounding_type": "ceil_torch" if ceil_mode else "floor"}
         return self._run("avg_pool", [x], {**laid(stride, padding), **more, "exclude_pad": not count_include_pad})[0]
 
     def _run(self, operator: str, arrays: list[Array], attributes: dict[str, Any]) -> list[Array]:
