@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, TypeVar, Union
 
@@ -15,6 +15,7 @@ Padding = Union[Sequence[int], Sequence[Sequence[int]], str]  # noqa: UP007 (3.9
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 OVERHANGING = "its ceil_mode divides by the part of the last window that lies in the padded image"
+IN_PADDING = "its ceil_mode keeps a last window that starts in the padding"
 SAME = {"same_upper": "SAME_UPPER", "same_lower": "SAME_LOWER"}  # as ONNX spells it
 
 
@@ -31,13 +32,22 @@ def around(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def overhangs(x_shape: Sequence[int], size: Pair, stride: Pair, padding: Padding) -> bool:
     """Tell whether ceil_mode adds a window along some axis, which then ends beyond the padded image."""
+    return any(0 < W + before - start for W, before, start in _more(x_shape, size, stride, padding))
+
+
+def starts_in_padding(x_shape: Sequence[int], size: Pair, stride: Pair, padding: Padding) -> bool:
+    """Tell whether rounding up along some axis gives a window that starts in the padding after the image."""
+    return any(W + before <= start for W, before, start in _more(x_shape, size, stride, padding))
+
+
+def _more(x_shape: Sequence[int], size: Pair, stride: Pair, padding: Padding) -> Iterator[tuple[int, int, int]]:
+    """Give, of each axis on which rounding up gives one more window, the image, the padding before, where it starts."""
     if isinstance(padding, str):
-        return False
+        return
     for W, F, S, (before, after) in zip(x_shape[2:], size, stride, around(padding)):  # noqa: B905 (3.9)
         room = W + before + after - F
-        if S > 0 and room % S > 0 and (room // S + 1) * S < W + before:
-            return True
-    return False
+        if S > 0 and room % S > 0:
+            yield W, before, (room // S + 1) * S
 
 
 def refusing(engine: str) -> Callable[[Function], Function]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from impls.engines.calls import Array, refusing
+from impls.engines.calls import IN_PADDING, OVERHANGING, Array, overhangs, refusing, starts_in_padding
 from impls.engines.onnx_nodes import Node, OnnxNodes
 
 OPSET = 11
@@ -26,6 +27,17 @@ class OpenCv(OnnxNodes):
         self.indices = "no-indices" not in variants
         cv2.setNumThreads(4 if "threads" in variants else 1)
         self.winograd = "no-winograd" not in variants
+
+    def supports(
+        self, operation: str, *, x_shape: Sequence[int], ceil_mode: bool = False, **parameters: Any
+    ) -> str | None:
+        """Return the reason why OpenCV has no such answer, or another one, or None."""
+        if x_shape[0] == 0:
+            return "it takes no empty batch"
+        line = (x_shape, *(parameters[name] for name in ("size", "stride", "padding") if ceil_mode))
+        if ceil_mode and starts_in_padding(*line):
+            return IN_PADDING
+        return OVERHANGING if ceil_mode and parameters.get("count_include_pad") and overhangs(*line) else None
 
     @refusing("opencv")
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:
