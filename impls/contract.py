@@ -183,6 +183,7 @@ class Declarations:
     accuracy: str = "direct"  # chooses the bound: "fft", "tf32", "winograd(4,3;0,1,-1,2,-1/2)"
     limits: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)  # {"F": (3,), "S": (1, 2)}
     over_reads: int = 0  # bytes past the end of an input that a kernel may read, as vector loads do; never written
+    subnormals: bool = True  # False: numbers smaller than the format's normal ones are taken for 0
     options: tuple[str, ...] = ()  # extras it offers: "asymmetric_padding", "ceil_mode", ...
 
     @classmethod
@@ -358,6 +359,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "storage": _one_of("storage", ("", "bfloat16", "float16")),
     "accumulator": _one_of("accumulator", ("float16", "float32", "float64")),
     "deterministic": _flag("deterministic"),
+    "subnormals": _flag("subnormals"),
     "layouts": _one_of("layouts", ("any", "contiguous")),
     "accuracy": _accuracy,
     "limits": _limits,

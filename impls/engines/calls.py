@@ -32,7 +32,7 @@ def around(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def overhangs(x_shape: Sequence[int], size: Pair, stride: Pair, padding: Padding) -> bool:
     """Tell whether ceil_mode adds a window along some axis, which then ends beyond the padded image."""
-    return any(0 < W + before - start for W, before, start in _more(x_shape, size, stride, padding))
+    return any(W + before - start > 0 for W, before, start in _more(x_shape, size, stride, padding))
 
 
 def starts_in_padding(x_shape: Sequence[int], size: Pair, stride: Pair, padding: Padding) -> bool:

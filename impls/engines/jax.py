@@ -9,13 +9,14 @@ import numpy as np
 
 from impls.engines.calls import Array, Padding, Pair, around, refusing
 
-KEPT = 400  # calls, of as many shapes, whose compiled code is kept
+KEPT = 25  # calls, of as many shapes, whose compiled code is kept: some megabytes each
 SAME = {"same_upper": "SAME", "same_lower": "SAME_LOWER"}
 
 
 class Jax:
     """A namespace of the contract; XLA's windows tell no switches, so max pooling has no gradient by them here."""
 
+    subnormals = False  # XLA has the processor take them for 0
     dtypes: tuple[str, ...] = ("float32", "float64")
     options = ("asymmetric_padding", "pool_dilation", "same_padding")
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impls.engines.calls import SAME, Array, Padding, Pair, around, plain
+from impls.engines.calls import OVERHANGING, SAME, Array, Padding, Pair, around, overhangs, plain
 
 
 class Node(NamedTuple):
@@ -63,6 +63,13 @@ class OnnxNodes:
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:
         """Run the node on its inputs, in order, and give its outputs. Raises ValueError where the engine refuses."""
         raise NotImplementedError
+
+    def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
+        """Return the reason why an answer would be another than the contract's, or None."""
+        averages = operation == "avg_pool2d" and parameters["count_include_pad"] and ceil_mode
+        if averages and overhangs(*(parameters[name] for name in ("x_shape", "size", "stride", "padding"))):
+            return OVERHANGING
+        return None
 
     def conv2d(
         self, x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from impls.engines.calls import OVERHANGING, Array, overhangs, refusing
+from impls.engines.calls import Array, refusing
 from impls.engines.onnx_nodes import Node, OnnxNodes
 
 KEPT = 256  # sessions, each for all images that its filters or windows fit
@@ -35,13 +35,6 @@ class OnnxRuntime(OnnxNodes):
             for operation in ("conv2d", "avg_pool2d", "l2_pool2d"):
                 setattr(self, operation, None)
         self.session = lru_cache(KEPT)(lambda node, dtype: self._made(node.model(dtype, self.opset)))
-
-    def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
-        """Return the reason why an answer would be another than the contract's, or None."""
-        averages = operation == "avg_pool2d" and parameters["count_include_pad"] and ceil_mode
-        if averages and overhangs(*(parameters[name] for name in ("x_shape", "size", "stride", "padding"))):
-            return OVERHANGING
-        return None
 
     @refusing("onnxruntime")
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:

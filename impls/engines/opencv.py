@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.engines.calls import IN_PADDING, OVERHANGING, Array, overhangs, refusing, starts_in_padding
+from impls.engines.calls import IN_PADDING, Array, refusing, starts_in_padding
 from impls.engines.onnx_nodes import Node, OnnxNodes
 
 OPSET = 11
@@ -17,6 +17,7 @@ class OpenCv(OnnxNodes):
     """A namespace of the contract; OpenCV's max pooling knows no dilation."""
 
     options = ("asymmetric_padding", "ceil_mode")
+    subnormals = False
     l2_pool2d = None  # type: ignore[assignment]  # nor has it LpPool
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
@@ -28,16 +29,14 @@ class OpenCv(OnnxNodes):
         cv2.setNumThreads(4 if "threads" in variants else 1)
         self.winograd = "no-winograd" not in variants
 
-    def supports(
-        self, operation: str, *, x_shape: Sequence[int], ceil_mode: bool = False, **parameters: Any
-    ) -> str | None:
+    def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
         """Return the reason why OpenCV has no such answer, or another one, or None."""
-        if x_shape[0] == 0:
+        if parameters["x_shape"][0] == 0:
             return "it takes no empty batch"
-        line = (x_shape, *(parameters[name] for name in ("size", "stride", "padding") if ceil_mode))
+        line = [parameters[name] for name in ("x_shape", "size", "stride", "padding") if ceil_mode]
         if ceil_mode and starts_in_padding(*line):
             return IN_PADDING
-        return OVERHANGING if ceil_mode and parameters.get("count_include_pad") and overhangs(*line) else None
+        return super().supports(operation, ceil_mode=ceil_mode, **parameters)
 
     @refusing("opencv")
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:
