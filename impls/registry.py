@@ -26,12 +26,11 @@ def entries() -> list[Entry]:
 
 
 def listing() -> str:
-    """List what `NAME` can be as text: a line for each, and one for what it lacks here."""
-    names = {name: (summary, entry) for entry in ENTRIES for name, summary in entry.names.items()}
-    width = max(map(len, names)) + 2
+    """List what `NAME` can be as text: a line for each, and one for what it lacks here, its variants too."""
+    width = max(len(name) for entry in ENTRIES for name in entry.names) + 2
     lines = []
-    for name, (summary, entry) in names.items():
-        lines.append(f"{name:<{width}}{summary}")
+    for entry in ENTRIES:
+        lines += [f"{name:<{width}}{summary}" for name, summary in entry.names.items()]
         if entry.missing:
             remedy = f"; {entry.install}" if entry.install else ""
             lines.append(f"{'':<{width}}missing: {entry.missing}{remedy}")

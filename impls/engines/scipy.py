@@ -32,6 +32,10 @@ class SciPy:
             self.convolve = convolve
             self.correlate = lambda image, window, mode: convolve(image, window[::-1, ::-1], mode)
 
+    def supports(self, operation: str, *, x_shape: Sequence[int], **_: Any) -> str | None:
+        """Return the reason why there is no such answer, or None."""
+        return None if x_shape[0] else "it is asked plane by plane, and there is none"
+
     @refusing("scipy")
     def conv2d(
         self, x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Pair, dilation: Pair = (1, 1),
