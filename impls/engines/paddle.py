@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from impls.engines.calls import Array, Padding, Pair, around, refusing
+from impls.engines.calls import (
+    IN_PADDING,
+    OVERHANGING,
+    Array,
+    Padding,
+    Pair,
+    around,
+    overhangs,
+    refusing,
+    starts_in_padding,
+)
 
 
 class Paddle:
@@ -23,9 +33,19 @@ class Paddle:
         self.name = "+".join(["paddle", *variants])
         self.indices = "no-indices" not in variants
 
-    def supports(self, operation: str, *, padding: Any = (0, 0), **_: Any) -> str | None:
-        """Return the reason why Paddle has no such call, or None."""
-        return "its L2 pooling takes no padding" if operation.startswith("l2") and np.any(padding) else None
+    def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
+        """Return the reason why Paddle has no such answer, or another one, or None."""
+        if operation.startswith("conv"):
+            return None
+        if operation.startswith("l2") and np.any(parameters["padding"]):
+            return "its L2 pooling takes no padding"
+        uneven = any(before != after for before, after in around(parameters["padding"]))
+        if operation == "max_pool2d" and self.indices and uneven:
+            return "its max pooling with a mask takes no asymmetric padding"
+        line = [parameters[name] for name in ("x_shape", "size", "stride", "padding") if ceil_mode]
+        if ceil_mode and starts_in_padding(*line):
+            return IN_PADDING
+        return OVERHANGING if ceil_mode and parameters.get("count_include_pad") and overhangs(*line) else None
 
     @refusing("paddle")
     def conv2d(
@@ -110,6 +130,6 @@ class Paddle:
 
 
 def spelled(padding: Padding) -> list[int]:
-    """Spell a padding as Paddle does: [top, bottom, left, right]."""
+    """Spell a padding as Paddle does: [vertical, horizontal], or [top, bottom, left, right]."""
     (top, bottom), (left, right) = around(padding)
-    return [top, bottom, left, right]
+    return [top, left] if (top, left) == (bottom, right) else [top, bottom, left, right]
