@@ -26,9 +26,11 @@ class Mlx:
         self.name = "+".join(["mlx", *variants])
 
     def supports(
-        self, operation: str, *, count_include_pad: bool = True, padding: Any = (0, 0), **_: Any
+        self, operation: str, *, x_shape: Sequence[int], padding: Any = (0, 0), count_include_pad: bool = True, **_: Any
     ) -> str | None:
-        """Return the reason why MLX has no such call, or None."""
+        """Return the reason why MLX has no such answer, or None."""
+        if x_shape[0] == 0 and operation.endswith("_backward"):
+            return "it has no gradients of an empty batch"
         return "its averages count the padding" if np.any(padding) and not count_include_pad else None
 
     @refusing("mlx")

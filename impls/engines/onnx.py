@@ -19,7 +19,7 @@ class OnnxReference(OnnxNodes):
 
         self.evaluator, self.version = ReferenceEvaluator, onnx.__version__
         self.name = "+".join(["onnx-reference", *variants])
-        self.opset = 22
+        self.opset = min(22, onnx.defs.onnx_opset_version())
         self.indices = "no-indices" not in variants
         if "same-padding" in variants:
             self.options += ("same_padding",)
