@@ -13,6 +13,7 @@ from impls.engines.calls import Array, Padding, Pair, around, plain, refusing
 # What ncnn calls its parameters, by number: (horizontal, vertical) of each pair.
 WINDOW, DILATION, STRIDE = (1, 11), (2, 12), (3, 13)
 POOLED = {"size": (1, 11), "stride": (2, 12)}
+WINOGRAD = "winograd(6,3;0,1,-1,2,-2,1/2,-1/2)"  # the largest of the three that it chooses from
 MAGIC, FLOAT32 = 7767517, bytes(4)  # what a text of layers begins with, and stored weights in float32
 
 
@@ -30,6 +31,7 @@ class Ncnn:
         self.name = "+".join(["ncnn", *variants])
         self.threads = 4 if "threads" in variants else 1
         narrow = ("use_fp16_storage", "use_fp16_arithmetic", "use_fp16_packed", "use_bf16_storage", "use_bf16_packed")
+        self.accuracy = "direct" if "no-winograd" in variants else WINOGRAD
         self.settings = {
             **dict.fromkeys(narrow, False),  # of itself it takes float16 where the processor has it
             "use_winograd_convolution": "no-winograd" not in variants,
@@ -73,7 +75,8 @@ class Ncnn:
             stored.flush()
             answers.append(network.load_model(stored.name))
         extractor = network.create_extractor()
-        answers.append(extractor.input("x", self.engine.Mat(plain(x[0]))))
+        # A copy, whose channels lie apart as ncnn wants them: on arrays as NumPy has them it reads past their ends.
+        answers.append(extractor.input("x", self.engine.Mat(plain(x[0])).clone()))
         answer, y = extractor.extract("y")
         if any([*answers, answer]):
             raise ValueError(f"ncnn: {kind} {told} answers {[*answers, answer]}")
