@@ -14,6 +14,7 @@ from impls.engines.calls import Array, Padding, Pair, refusing
 class Keras:
     """A namespace of the contract; Keras pads by "valid" and "same" alone, and its averages leave padding out."""
 
+    subnormals = False  # with JAX behind it
     limits: ClassVar[dict[str, list[int]]] = {"P": [0]}
     options = ("same_padding",)
 

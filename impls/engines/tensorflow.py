@@ -17,6 +17,7 @@ class TensorFlow:
     """
 
     dtypes: tuple[str, ...] = ("float32", "float64")
+    subnormals = False
     options = ("asymmetric_padding", "same_padding")
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
@@ -36,13 +37,16 @@ class TensorFlow:
             self.traced = lambda function: function
 
     def supports(
-        self, operation: str, *, padding: Any = (0, 0), count_include_pad: bool = True, **_: Any
-    ) -> str | None:
+        self, operation: str, *, x_shape: Sequence[int], padding: Any = (0, 0), count_include_pad: bool = True,
+        dilation: Pair = (1, 1), groups: int = 1, **_: Any,
+    ) -> str | None:  # fmt: skip
         """Return the reason why TensorFlow has no such call, or None."""
         if padding == "same_lower":
             return "its SAME puts an odd cell after the image"
+        if operation == "conv2d_backward" and (groups > 1 or max(dilation) > 1):
+            return "on the CPU it has no gradients of convolutions with groups or dilation"
         if operation.startswith("conv"):
-            return None
+            return None if x_shape[0] else "its convolution of an empty batch has another shape"
         if padding == "same_upper":
             return (
                 "its averages leave SAME's padding out" if operation.startswith("avg") and count_include_pad else None
