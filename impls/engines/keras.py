@@ -14,7 +14,6 @@ from impls.engines.calls import Array, Padding, Pair, refusing
 class Keras:
     """A namespace of the contract; Keras pads by "valid" and "same" alone, and its averages leave padding out."""
 
-    subnormals = False  # with JAX behind it
     limits: ClassVar[dict[str, list[int]]] = {"P": [0]}
     options = ("same_padding",)
 
@@ -29,6 +28,7 @@ class Keras:
 
         self.keras, self.version = keras, keras.__version__
         self.name = "+".join([f"keras-{backend}", *variants])
+        self.subnormals = backend != "jax"
         self.last = "channels-last" in variants
 
     def supports(
@@ -86,5 +86,7 @@ class Keras:
 
 
 def spelled(padding: Padding) -> str:
-    """Spell a padding as Keras does."""
+    """Spell a padding as Keras does. Raises ValueError for one that it has no word for."""
+    if not isinstance(padding, str) and np.any(padding):
+        raise ValueError(f"padding {padding}: (0, 0) and same_upper are accepted")
     return "same" if isinstance(padding, str) else "valid"

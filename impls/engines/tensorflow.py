@@ -82,8 +82,7 @@ class TensorFlow:
         """tf.nn.max_pool2d, or max_pool_with_argmax: x (N, C, H, W) -> y, switches (N, C, OH, OW)."""
         if not self.argmax:
             return self._back(self.tf.nn.max_pool2d(self._images(x), size, stride, spelled(padding)), x), None
-        word = "SAME" if isinstance(padding, str) else "VALID"
-        y, cells = self.tf.nn.max_pool_with_argmax(self._images(x), size, stride, word)
+        y, cells = self.tf.nn.max_pool_with_argmax(self._images(x), size, stride, word_for(padding))
         return self._back(y, x), self._back(cells // x.shape[1], cells.numpy())  # it numbers (row, column, channel)
 
     @refusing("tensorflow")
@@ -108,7 +107,7 @@ class TensorFlow:
         return self.traced(lambda x, w: self.tf.nn.conv2d(x, w, [*stride], spelled(padding), dilations=[*dilation]))
 
     def _average(self, size: Pair, stride: Pair, padding: Padding) -> Callable[[Any], Any]:
-        word = "SAME" if isinstance(padding, str) else "VALID"
+        word = word_for(padding)
         return self.traced(lambda image: self.tf.nn.avg_pool2d(image, [*size], [*stride], word))
 
     def _pulled(self, function: Callable[..., Any], arrays: list[Any], dy: Array) -> Any:
@@ -141,3 +140,10 @@ class TensorFlow:
 def spelled(padding: Padding) -> Any:
     """Spell a padding as tf.nn does."""
     return "SAME" if isinstance(padding, str) else [[0, 0], *([*sides] for sides in around(padding)), [0, 0]]
+
+
+def word_for(padding: Padding) -> str:
+    """Spell a padding as those of tf.nn that take no numbers. Raises ValueError for one that they have no word for."""
+    if not isinstance(padding, str) and np.any(padding):
+        raise ValueError(f"padding {padding}: no padding and same_upper are accepted here")
+    return "SAME" if isinstance(padding, str) else "VALID"
