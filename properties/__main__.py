@@ -1,11 +1,12 @@
-"""What is asked of properties beside running them: which release of an engine changed a verdict."""
+"""What is asked of properties beside running them: all engines at once; which release of one changed a verdict."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from properties import bisecting
+from properties import bisecting, engines
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,8 +19,15 @@ def main(arguments: list[str] | None = None) -> int:
     bisect.add_argument("property", metavar="PROPERTY", nargs="?", default="", help="its name; as a failure spells it")
     bisect.add_argument("--since", metavar="VERSION", default="", help="no release before this one")
     bisect.add_argument("--until", metavar="VERSION", default="", help="no release after this one")
-    options = parser.parse_args(arguments)
+    every = commands.add_parser("engines", help=engines.__doc__, description=engines.__doc__)
+    every.add_argument("engines", metavar="ENGINE", nargs="*", help="names of --list-impls (default: all)")
+    every.add_argument("--jobs", type=int, default=os.cpu_count(), help="engines at once (default: one for each core)")
+    options, others = parser.parse_known_args(arguments)
+    if others and options.command != "engines":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
+        if options.command == "engines":
+            return engines.main(options.jobs, options.engines, others)
         return bisecting.main(options.engine, options.case, options.property, options.since, options.until)
     except ValueError as error:
         parser.error(str(error))

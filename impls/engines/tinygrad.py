@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ class TinyGrad:
     def __init__(self, device: str, variants: Sequence[str] = ()) -> None:
         import importlib.metadata
 
+        os.environ["DEV"] = device  # which is read at import, and is where it makes its constants
         from tinygrad import Tensor
 
         self.tensor, self.version = Tensor, importlib.metadata.version("tinygrad")
