@@ -104,7 +104,13 @@ def _entry(spec: str, name: str, directory: Path) -> tuple[Entry, list[str]]:
 def _from_registry(spec: str, name: str, version: str, directory: Path) -> tuple[object, tuple[str, ...]]:
     entry, variants = _entry(spec, name, directory)
     if entry.missing:
-        raise SpecError(f"{spec}: {entry.missing}" + (f"; {entry.install}" if entry.install else ""))
+        remedy = f"; {entry.install}" if entry.install else ""
+        apart = (
+            f", or ask for a release: {spec}@RELEASE has an environment of its own"
+            if remedy and "@" not in spec
+            else ""
+        )
+        raise SpecError(f"{spec}: {entry.missing}{remedy}{apart if entry.foreign else ''}")
     if "@" in spec:
         _hold_version(spec, entry, version)
     try:
