@@ -169,7 +169,7 @@ _ENGINES = (
         "JAX' convolutions and windows on the CPU",
         _engine("jax", "Jax"),
         "jax",
-        {"nhwc": "the same, channels last", "jit": "the same, under jax.jit", **_NARROW},
+        {"nhwc": "the same, channels last", "eager": "the same without jax.jit", **_NARROW},
         beside=("jaxlib",),
     ),
     Entry(

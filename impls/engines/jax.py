@@ -27,7 +27,7 @@ class Jax:
         self.jax, self.version = jax, jax.__version__
         self.name = "+".join(["jax", *variants])
         self.order = ("NHWC", "HWIO", "NHWC") if "nhwc" in variants else ("NCHW", "OIHW", "NCHW")
-        self.jit = jax.jit if "jit" in variants else lambda function: function
+        self.jit = (lambda function: function) if "eager" in variants else jax.jit
         self.calls, self.stored = 0, ""
         if "float16" in variants:
             self.dtypes = ("float16",)
@@ -58,7 +58,7 @@ class Jax:
         self, x: Array, *, size: Pair, stride: Pair, padding: Padding = (0, 0), dilation: Pair = (1, 1)
     ) -> tuple[Array, None]:
         """lax.reduce_window with the maximum: x (N, C, H, W) -> y (N, C, OH, OW), and no switches."""
-        least = self.jax.numpy.array(-np.inf, self._there(x).dtype)
+        least = np.array(-np.inf, self._there(x).dtype)
         windows = self._windows(size, stride, padding, dilation)
         reduced = self.jit(lambda image: self.jax.lax.reduce_window(image, least, self.jax.lax.max, *windows))
         return self._back(reduced(self._there(x)), x), None
@@ -130,7 +130,7 @@ class Jax:
         return norm
 
     def _sums(self, image: Any, windows: tuple[Any, ...]) -> Any:
-        return self.jax.lax.reduce_window(image, self.jax.numpy.zeros((), image.dtype), self.jax.lax.add, *windows)
+        return self.jax.lax.reduce_window(image, np.zeros((), image.dtype), self.jax.lax.add, *windows)
 
     def _windows(self, size: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)) -> tuple[Any, ...]:
         given = spelled(padding)
@@ -140,8 +140,8 @@ class Jax:
     # arrays there and back
 
     def _pulled(self, function: Callable[..., Any], arrays: list[Any], dy: Array) -> Any:
-        _, pull = self.jax.vjp(self.jit(function), *arrays)
-        return pull(self._there(dy))
+        pulled = self.jit(lambda dy, *arrays: self.jax.vjp(function, *arrays)[1](dy))
+        return pulled(self._there(dy), *arrays)
 
     def _there(self, array: Array) -> Any:
         native = array.astype(array.dtype.newbyteorder("="), order="C")  # a copy: JAX may keep the memory it is given
