@@ -131,6 +131,8 @@ class TorchFunctional(TorchAsUsed):
     def _norm(self, image: torch.Tensor, size: Pair, stride: Pair, padding: Pair, ceil_mode: bool) -> torch.Tensor:
         functional = self.torch.nn.functional
         if self.lp:
+            if any(padding):
+                raise ValueError(f"padding {padding}: lp_pool2d takes none")
             return functional.lp_pool2d(image, 2.0, tuple(size), tuple(stride), ceil_mode)
         sums = functional.avg_pool2d(image * image, size, stride, padding, ceil_mode, True, 1)
         # The root's gradient at 0 is infinite; a root that is not taken there is how users of torch avoid it.
