@@ -357,7 +357,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "version": _string("version"),
     "dtypes": _dtypes,
     "storage": _one_of("storage", ("", "bfloat16", "float16")),
-    "accumulator": _one_of("accumulator", ("float16", "float32", "float64")),
+    "accumulator": _one_of("accumulator", ("float16", "bfloat16", "float32", "float64")),
     "deterministic": _flag("deterministic"),
     "subnormals": _flag("subnormals"),
     "layouts": _one_of("layouts", ("any", "contiguous")),

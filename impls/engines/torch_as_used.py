@@ -25,10 +25,13 @@ class TorchAsUsed(TorchAdapter):
         self.stored: torch.dtype | None = None
         self.dtypes: tuple[str, ...] = ("float32", "float64")
         self.storage = ""
+        self.accumulator, self.subnormals = "float32", True
+        # Gradients on the CPU are added up in the narrow format itself, and oneDNN flushes bfloat16's subnormals.
         if "float16" in variants:
-            self.dtypes = ("float16",)
+            self.dtypes, self.accumulator = ("float16",), "float16"
         if "bfloat16" in variants:
             self.dtypes, self.storage, self.stored = ("float32",), "bfloat16", self.torch.bfloat16
+            self.accumulator, self.subnormals = "bfloat16", False
 
     def tensor(self, array: Array) -> torch.Tensor:
         """Bring an array to the device, in the layout and format that are asked for."""
