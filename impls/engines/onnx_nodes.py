@@ -66,7 +66,7 @@ class OnnxNodes:
 
     def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
         """Return the reason why an answer would be another than the contract's, or None."""
-        averages = operation == "avg_pool2d" and parameters["count_include_pad"] and ceil_mode
+        averages = operation == "avg_pool2d" and parameters.get("count_include_pad", True) and ceil_mode
         if averages and overhangs(*(parameters[name] for name in ("x_shape", "size", "stride", "padding"))):
             return OVERHANGING
         return None

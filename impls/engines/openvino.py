@@ -44,7 +44,7 @@ class OpenVino:
         """Return the reason why OpenVINO has no such answer, or another one, or None."""
         if x_shape[0] == 0 and operation != "conv2d":
             return "its pooling takes no empty batch"
-        averages = operation == "avg_pool2d" and parameters["count_include_pad"] and ceil_mode
+        averages = operation == "avg_pool2d" and parameters.get("count_include_pad", True) and ceil_mode
         if averages and overhangs(x_shape, *(parameters[name] for name in ("size", "stride", "padding"))):
             return OVERHANGING
         return None

@@ -45,7 +45,8 @@ class Paddle:
         line = [parameters[name] for name in ("x_shape", "size", "stride", "padding") if ceil_mode]
         if ceil_mode and starts_in_padding(*line):
             return IN_PADDING
-        return OVERHANGING if ceil_mode and parameters.get("count_include_pad") and overhangs(*line) else None
+        averages = operation.startswith("avg") and parameters.get("count_include_pad", True)
+        return OVERHANGING if ceil_mode and averages and overhangs(*line) else None
 
     @refusing("paddle")
     def conv2d(
