@@ -77,13 +77,18 @@ def test_averages_and_norms_are_those_of_the_loops(subject, operation):
     supported(subject, operation, **keywords)
     x = given(subject, (1, 2, 6, 7), 6)
     y = subject.call(operation, x, **keywords)
-    assert np.allclose(y, getattr(loops, operation)(x, **POOLING), rtol=4 * np.finfo(x.dtype).eps)
+    assert close(y, getattr(loops, operation)(x, **POOLING))
     if subject.offers(f"{operation}_backward"):
         dy = (given(subject, y.shape, 7) * DIVISIBLE).astype(x.dtype)
         arrays = (dy, x.shape) if operation == "avg_pool2d" else (x, dy)
         dx = subject.call(f"{operation}_backward", *arrays, **keywords)
         want = getattr(loops, f"{operation}_backward")(*arrays, **POOLING)
-        assert np.allclose(dx, want, rtol=16 * np.finfo(x.dtype).eps)
+        assert close(dx, want)
+
+
+def close(got, want):
+    """To within a few roundings of the largest: what is divided and then added may cancel."""
+    return np.allclose(got, want, rtol=0, atol=16 * np.finfo(want.dtype).eps * np.abs(want).max())
 
 
 def test_it_says_which_release_it_is(subject):
