@@ -8,7 +8,7 @@ ENGINES := .venv-engines
 # What engines are known to do otherwise: a run is green where nothing else, and nothing less, is found.
 EXPECTED := $(wildcard properties/findings/expected.toml)
 # What comes with the suite, and torch; and the engines that make test looks at as well, for a short time.
-OURS     := $(addprefix --impl=,loops im2col im2col-tiled fft torch-cpu)
+OURS     := $(addprefix --impl=,loops im2col im2col-tiled fft separable torch-cpu)
 RUNTIMES := onnxruntime jax openvino opencv
 # A worker on each core: more threads would only wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
