@@ -4,15 +4,21 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+ENGINES := .venv-engines
+# What engines are known to do otherwise: a run is green where nothing else, and nothing less, is found.
+EXPECTED := $(wildcard properties/findings/expected.toml)
+# What comes with the suite, and torch; and the engines that make test looks at as well, for a short time.
+OURS     := $(addprefix --impl=,loops im2col im2col-tiled fft separable torch-cpu)
+RUNTIMES := onnxruntime jax openvino opencv
 # A worker on each core: more threads would only wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 # The tests' cases are those of the files at hand: others in each commit, and the same wherever it is tested.
 SEED   ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree}) 2>/dev/null)
 
-.PHONY: verify test mutants bench speed tightness report clean
+.PHONY: verify test mutants bench speed tightness report engines clean
 
-verify: $(VENV)/ready  ## every property on every implementation, the matrix, and a page
-	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600; status=$$?; \
+verify: $(VENV)/ready  ## every property on what comes with the suite and on torch, the matrix, and a page
+	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600 $(OURS); status=$$?; \
 	$(BIN)/python -m reports --out report/index.html && exit $$status
 
 test: $(VENV)/ready  ## all that the project has: linters, types, imports, its own tests, every property
@@ -21,7 +27,10 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties \
-		properties/test_claims.py properties/selfcheck bench/test_of_*.py --budget=600 --hypothesis-seed=$(SEED) --durations=25
+		properties/test_claims.py properties/selfcheck bench/test_of_*.py $(OURS) \
+		--budget=600 --hypothesis-seed=$(SEED) --durations=25
+	$(if $(EXPECTED),$(ONE_THREAD) $(BIN)/python -m properties engines $(RUNTIMES) --jobs=$(JOBS) --budget=20 \
+		--hypothesis-seed=$(SEED) --expected=$(EXPECTED))
 
 mutants: $(VENV)/ready  ## every planted fault before every property: what kills what, after how many examples
 	$(ONE_THREAD) $(BIN)/python -m properties.mutants --jobs $(JOBS)
@@ -40,8 +49,16 @@ tightness: $(VENV)/ready  ## how near to the bounds correct arithmetic comes, an
 report: $(VENV)/ready  ## the page again, from the results of the last run and the benchmarks saved last
 	$(BIN)/python -m reports --out report/index.html
 
+engines: $(ENGINES)/ready  ## every property on every engine and variant, and whether they do what they are known to do
+	$(ONE_THREAD) $(ENGINES)/bin/python -m properties engines --jobs=$(JOBS) --budget=45 $(EXPECTED:%=--expected=%)
+
 clean:
-	rm -rf $(VENV) build *.egg-info report
+	rm -rf $(VENV) $(ENGINES) build *.egg-info report
+
+$(ENGINES)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt ".[all,engines]"
+	touch $@
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -91,11 +91,12 @@ class Contract(Protocol):
         ...
 
     @staticmethod
-    def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Array, Array]:
+    def max_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Pair = (0, 0)) -> tuple[Array, Array | None]:
         """Take each window's maximum, and its switch: the flat index of the maximum in its H*W plane.
 
         x (N, C, H, W) -> y, switches, both (N, C, OH, OW). Padding never wins, ties go to the first in row-major order,
-        a NaN in a window wins. Raises ValueError for padding not smaller than the window, as all pooling does.
+        a NaN in a window wins. What has no switches to tell returns None for them. Raises ValueError for padding not
+        smaller than the window, as all pooling does.
         """
         ...
 
@@ -182,6 +183,7 @@ class Declarations:
     accuracy: str = "direct"  # chooses the bound: "fft", "tf32", "winograd(4,3;0,1,-1,2,-1/2)"
     limits: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)  # {"F": (3,), "S": (1, 2)}
     over_reads: int = 0  # bytes past the end of an input that a kernel may read, as vector loads do; never written
+    subnormals: bool = True  # False: numbers smaller than the format's normal ones are taken for 0
     options: tuple[str, ...] = ()  # extras it offers: "asymmetric_padding", "ceil_mode", ...
 
     @classmethod
@@ -355,8 +357,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "version": _string("version"),
     "dtypes": _dtypes,
     "storage": _one_of("storage", ("", "bfloat16", "float16")),
-    "accumulator": _one_of("accumulator", ("float16", "float32", "float64")),
+    "accumulator": _one_of("accumulator", ("float16", "bfloat16", "float32", "float64")),
     "deterministic": _flag("deterministic"),
+    "subnormals": _flag("subnormals"),
     "layouts": _one_of("layouts", ("any", "contiguous")),
     "accuracy": _accuracy,
     "limits": _limits,

@@ -307,7 +307,7 @@ def _own(arrays: Sequence[Any]) -> list[Any]:
 
 def _copied(result: Any) -> tuple[Any, ...]:
     """Copy a call's outputs as they are at this moment."""
-    return tuple(np.array(out) for out in _outputs(result))
+    return tuple(None if out is None else np.array(out) for out in _outputs(result))  # None: switches that are not told
 
 
 def _stamp(value: Any) -> Any:

@@ -66,7 +66,7 @@ def test_winograd_is_read_as_tile_filter_and_points():
         ("dtypes", [object()], "dtypes = '<object"),
         ("dtypes", [], "at least one of float16"),
         ("storage", "bf16", "storage = 'bf16': accepted is one of '', 'bfloat16', 'float16'"),
-        ("accumulator", "bfloat16", "accumulator = 'bfloat16': .*'float16', 'float32', 'float64'"),
+        ("accumulator", "float8", "accumulator = 'float8': .*'float16', 'bfloat16', 'float32', 'float64'"),
         ("deterministic", "no", "deterministic = 'no': accepted is True or False"),
         ("layouts", "contigous", r"layouts = 'contigous': .*did you mean 'contiguous'\?"),
         ("accuracy", "exact", "accuracy = 'exact': accepted is one of 'direct', 'fft', 'tf32', 'winograd"),

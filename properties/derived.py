@@ -20,7 +20,7 @@ from oracles.case import Case
 from oracles.data import odd
 from oracles.formats import FORMATS
 from oracles.geometry import Axis
-from oracles.verdict import DIFFERS, Verdict, equal, form, joined
+from oracles.verdict import DIFFERS, Verdict, equal, form, joined, untold
 from properties.examiner import Examiner, Raised, Unsupported, raised
 
 Data = dict[str, np.ndarray | None]
@@ -107,6 +107,8 @@ def answers(
         _refuse(subject, case, call, Verdict(DIFFERS, complaint, math.inf), given if own else None)
     found = {}
     for (name, (shape, dtype)), output in zip(shapes.items(), outputs, strict=True):
+        if untold(name, output):
+            continue
         complaint = form(name, output, shape, np.dtype(dtype))
         if complaint:
             _refuse(subject, case, call, Verdict(DIFFERS, complaint, math.inf), given if own else None)
@@ -174,7 +176,8 @@ def held(
 ) -> Verdict:
     """Hold the answers to a case's own call against what the law wants; it need not speak of all of them."""
     bounds = within or {}
-    verdict = joined([equal(name, got[name], array, bounds.get(name)) for name, array in want.items()])
+    told = {name: array for name, array in want.items() if not untold(name, got.get(name))}
+    verdict = joined([equal(name, got[name], array, bounds.get(name)) for name, array in told.items()])
     if not verdict.agrees:
         verdict = replace(verdict, message=f"{verdict.message}\n  law    {law}", data=data)
     return subject.hold(case, verdict)

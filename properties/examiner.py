@@ -87,6 +87,7 @@ class Examiner:
         self.options = frozenset(subject.declared.options)
         self._taken: dict[str, frozenset[str]] = {}  # of these, what an operation has a parameter for
         declared = subject.declared
+        self.normal = not declared.subnormals
         self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator)
         formats = (declared.storage,) if declared.storage else declared.dtypes
         self.formats = tuple(sorted(formats, key=("float32", "float64", "float16", "bfloat16").index))  # simplest first

@@ -55,7 +55,9 @@ def large_cases(recipes: tuple[str, ...] = ("wide", "gauss")) -> SearchStrategy[
         geometry = Geometry(counts["N"], groups * counts["C"], *axes, filters, groups)
         dtype, seed = pick("dtype", examiner.formats), choices.seed
         usable = [name for name in recipes if possible(name, operation, dtype, examiner.arithmetic)] or ["narrow"]
-        recipe = spelled(pick("recipe", usable), operation, dtype, geometry, examiner.arithmetic, seed)
+        recipe = spelled(
+            pick("recipe", usable), operation, dtype, geometry, examiner.arithmetic, seed, normal=examiner.normal
+        )
         return Case(operation, dtype, geometry, recipe, seed, bias=operation == "conv2d" and bool(seed % 2))
 
     return made(CHOICES, case)

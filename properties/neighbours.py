@@ -45,7 +45,7 @@ def owed(subject: Examiner, case: Case) -> bool:
 def respelled(subject: Examiner, case: Case, geometry: Geometry) -> Case:
     """Move the case to another geometry, the numbers of its recipe fitted to it."""
     name = case.recipe.split(":")[0]
-    recipe = spelled(name, case.operation, case.dtype, geometry, subject.arithmetic, case.seed)
+    recipe = spelled(name, case.operation, case.dtype, geometry, subject.arithmetic, case.seed, normal=subject.normal)
     return replace(case, geometry=geometry, recipe=recipe)
 
 

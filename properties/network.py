@@ -99,10 +99,10 @@ class Theirs:
         g = layer(x.shape[2], x.shape[1], F=3, P=1, K=len(w))
         return tuple(self._call("conv2d_backward", g, x=x, w=w, dy=dy).values())
 
-    def max_pool2d(self, x: np.ndarray, **_: Any) -> tuple[np.ndarray, ...]:
+    def max_pool2d(self, x: np.ndarray, **_: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Pool 2x2 at stride 2."""
-        g = layer(x.shape[2], x.shape[1], F=2, S=2, K=0)
-        return tuple(self._call("max_pool2d", g, x=x).values())
+        found = self._call("max_pool2d", layer(x.shape[2], x.shape[1], F=2, S=2, K=0), x=x)
+        return found["y"], found.get("switches")
 
     def max_pool2d_backward(self, dy: np.ndarray, switches: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
         """Send dy back."""

@@ -31,10 +31,20 @@ def possible(name: str, operation: str, dtype: str, arithmetic: Arithmetic) -> b
     return True
 
 
-def spelled(name: str, operation: str, dtype: str, geometry: Geometry, arithmetic: Arithmetic, seed: int) -> str:
+def spelled(
+    name: str,
+    operation: str,
+    dtype: str,
+    geometry: Geometry,
+    arithmetic: Arithmetic,
+    seed: int,
+    *,
+    normal: bool = False,
+) -> str:
     """The recipe with its numbers: the budget in bits, and the exponents of x, w and dy where it scales.
 
-    Where no budget is left, as for a transform in so coarse a format that it is exact for no integers, it is gauss.
+    normal: whether what is scaled keeps to the format's normal numbers, its sums too. Where no budget is left, as for a
+    transform in so coarse a format that it is exact for no integers, it is gauss.
     """
     if name in PLAIN:
         return name
@@ -53,13 +63,13 @@ def spelled(name: str, operation: str, dtype: str, geometry: Geometry, arithmeti
     elif operation.startswith("l2"):
         x, w, dy = _l2_exponents(form, bits, geometry, rng)
     else:
-        x, w, dy = _exponents(form, bits, operation, rng)
+        x, w, dy = _exponents(form, bits, operation, rng, form.least + (form.digits - 1 if normal else 0))
     return f"{name}:{bits}:{x}:{w}:{dy}"
 
 
-def _exponents(form: Format, bits: int, operation: str, rng: random.Random) -> tuple[int, int, int]:
-    """All values and sums stay multiples of the smallest subnormal and below a quarter of the largest number."""
-    low, high = form.least, math.frexp(form.largest)[1] - 3 - bits
+def _exponents(form: Format, bits: int, operation: str, rng: random.Random, low: int) -> tuple[int, int, int]:
+    """All values and sums stay multiples of 2**low and below a quarter of the largest number."""
+    high = math.frexp(form.largest)[1] - 3 - bits
     if operation.startswith("avg"):
         low += 8  # room for the division
 

@@ -65,7 +65,9 @@ def cases(
             (key, str(drawing.pick(f"detail {i}", values(operation) if callable(values) else values)))
             for i, (key, values) in enumerate((details or {}).items())
         )
-        recipe = spelled(name, operation, dtype, geometry, drawing.examiner.arithmetic, choices.seed)
+        recipe = spelled(
+            name, operation, dtype, geometry, drawing.examiner.arithmetic, choices.seed, normal=drawing.examiner.normal
+        )
         extra = drawing.has("bias")  # of an average: whether it leaves the padding out of its count
         with_bias = operation == "conv2d" and bias and extra
         include = not (operation.startswith("avg") and extra)

@@ -11,7 +11,7 @@ from impls.layouts import LAYOUTS
 from oracles import truth as truths
 from oracles.case import BACKWARD, FORWARD, Case
 from oracles.formats import FORMATS
-from oracles.verdict import DIFFERS, Verdict, form, joined
+from oracles.verdict import DIFFERS, Verdict, form, joined, untold
 from properties import probing
 from properties.examiner import Examiner, Unsupported, under_test
 from properties.laws import law
@@ -45,7 +45,7 @@ def test_results_have_the_dtype_of_the_arrays(subject: Examiner, case: Case) -> 
     complaint = "" if len(outputs) == len(names) else f"returned one result where {len(names)} are due: {names}"
     for name, array in zip(names, outputs, strict=False):
         dtype = dtypes.get(name, np.dtype(FORMATS[case.dtype].array))
-        complaint = complaint or form(name, array, shapes[name], dtype)
+        complaint = complaint or ("" if untold(name, array) else form(name, array, shapes[name], dtype))
     agreed = Verdict(elements=sum(np.size(array) for array in outputs))
     verdict = subject.hold(case, found(DIFFERS, complaint) if complaint else agreed)
     assert verdict.agrees, verdict.message

@@ -10,8 +10,8 @@ import numpy as np
 from oracles import truth as truths
 from oracles.case import Case
 from oracles.geometry import Axis
-from oracles.verdict import Verdict, equal, form, judge
-from properties.examiner import Examiner
+from oracles.verdict import Verdict, equal, form, judge, untold
+from properties.examiner import Examiner, Unsupported
 from properties.laws import law
 from properties.recipes import ORDERED
 from properties.strategies import cases
@@ -110,6 +110,8 @@ def pooled(subject: Examiner, case: Case, x: np.ndarray | None = None) -> tuple[
     result = subject.run(case, None if x is None else {"x": x})
     shape = case.geometry.y_shape
     complaint = "" if isinstance(result, (tuple, list)) and len(result) == 2 else "a tuple (y, switches) is due"
+    if not complaint and untold("switches", result[1]):
+        raise Unsupported("tells no switches")
     if not complaint:
         dtype = np.dtype(truths.FORMATS[case.dtype].array)
         complaint = form("y", result[0], shape, dtype) or form("switches", result[1], shape, np.dtype(np.int64))

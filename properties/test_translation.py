@@ -120,7 +120,8 @@ def test_max_pooling_does_not_see_small_shifts(subject: Examiner, case: Case) ->
     moved = np.roll(x, (down, right), (2, 3))
     moved[:, :, :down], moved[..., :right] = (-np.abs(x[:, :, :down]) - 1, -np.abs(x[..., :right]) - 1)
     want = answers(subject, case, {"x": x}, plain)
-    want["switches"] = want["switches"] + down * h.size + right
+    if "switches" in want:
+        want["switches"] = want["switches"] + down * h.size + right
     got = answers(subject, case, {"x": moved})
     relation = f"y(x moved by {down}, {right}) = y(x), as each maximum stays in its window and nothing greater moves in"
     verdict = held(subject, case, relation, got, want, {"x": moved})

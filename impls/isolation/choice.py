@@ -29,15 +29,20 @@ def load(spec: str, directory: Path, how: str = "auto", limits: Limits | None = 
         raise SpecError(f"{spec}: only on Linux can it have a process of its own")
     if how == "never" or not on_linux or (how == "auto" and _ours(spec, entry)):
         return registry.subject(spec, directory)
-    if entry is not None and entry.missing:
+    python, release = sys.executable, entry and registry.release_elsewhere(spec)
+    if release:
+        from impls import releases
+
+        python = releases.python_with(*release)
+    elif entry is not None and entry.missing:
         return registry.subject(spec, directory)  # which says what is missing
     from impls.isolation.process import Limits
     from impls.isolation.subject import IsolatedSubject
 
     if entry is not None and entry.gpu:  # its driver stands no fork, and reserves more memory than there is
         limits = dataclasses.replace(limits or Limits(), memory=0)
-        return IsolatedSubject(spec, directory, limits, fork=False)
-    return IsolatedSubject(spec, directory, limits)
+        return IsolatedSubject(spec, directory, limits, fork=False, python=python)
+    return IsolatedSubject(spec, directory, limits, python=python)
 
 
 def is_the_user_s(spec: str) -> bool:
@@ -55,5 +60,5 @@ def _ours(spec: str, entry: registry.Entry | None) -> bool:
     if entry is not None:
         return not entry.foreign
     if FILE.fullmatch(spec) or "." in spec or ":" in spec:
-        return spec.startswith("impls.") and "_adapter" not in spec
+        return spec.startswith("impls.") and not spec.startswith("impls.engines.")
     return True  # a name that there is not

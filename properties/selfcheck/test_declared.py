@@ -6,7 +6,8 @@ import pytest
 
 from impls import im2col
 from impls.subject import Subject
-from properties import order
+from oracles.case import Case
+from properties import order, test_switches
 from properties.examiner import Examiner, set_under_test
 from properties.mutants.planting import variant
 
@@ -45,3 +46,31 @@ def test_of_limits_it_says_which() -> None:
     examiner = Examiner(Subject("sparing", variant(im2col, limits={"F": [3]}, options=("ceil_mode",))), "conv2d")
     _, _, case = next(each for each in EXPLICIT if each[2].operation == "max_pool2d")
     assert examiner.declined(case) == "declares limits['F'] = (3,)"
+
+
+def silent(x, **parameters):
+    return im2col.max_pool2d(x, **parameters)[0], None
+
+
+def test_max_pooling_that_tells_no_switches_is_judged_by_its_maxima() -> None:
+    case = Case.parse("max_pool2d float32 n1c2 i5k2s1p0,0d1 i6k3s2p1,1d1 narrow:24 seed=1")
+    for name, function in order.properties():
+        law = function.law
+        if "max_pool2d" not in law.operations or law.details or not law.any_case:
+            continue
+        examiner = Examiner(Subject("silent", variant(im2col, max_pool2d=silent)), "max_pool2d")
+        set_under_test(examiner)
+        assert law.one(examiner, case), name
+        wrong = variant(im2col, max_pool2d=lambda x, **p: (-silent(x, **p)[0], None))
+        examiner = Examiner(Subject("wrong", wrong), "max_pool2d")
+        set_under_test(examiner)
+        with pytest.raises(AssertionError, match="elements of y differ"):
+            law.one(examiner, case)
+
+
+def test_what_speaks_of_switches_is_unsupported_where_none_are_told() -> None:
+    case = Case.parse("max_pool2d float32 n1c2 i5k2s1p0,0d1 i6k3s2p1,1d1 narrow:24 seed=1")
+    examiner = Examiner(Subject("silent", variant(im2col, max_pool2d=silent)), "max_pool2d")
+    set_under_test(examiner)
+    assert not test_switches.test_switch_lies_in_its_window.law.one(examiner, case)
+    assert examiner.tallies["float32"].unsupported == {"tells no switches": 1}

@@ -16,8 +16,8 @@ from oracles import exact
 from oracles.case import Case
 from oracles.data import NAMES, RECIPES, arrays, magnitudes, recipe
 from oracles.formats import FORMATS
-from oracles.rounding import Arithmetic
-from oracles.truth import inputs
+from oracles.rounding import DIRECT, Arithmetic
+from oracles.truth import inputs, truth
 from properties.recipes import spelled
 from properties.selfcheck import drawn
 
@@ -58,6 +58,16 @@ def test_exact_recipes_keep_their_budget(data, operation, dtype, name):
         "l2_pool2d_backward": [x],
     }[operation]
     assert max(sums) <= 2**bits
+
+
+@given(st.data(), operations, st.sampled_from(["float32", "float64"]))
+def test_scaled_data_for_those_that_flush_subnormals_stay_normal(data, operation, dtype):
+    """Neither an input nor a result is smaller than the least normal number, but for 0."""
+    case = drawn_case(data, operation, dtype, "gauss")
+    case = replace(case, recipe=spelled("scaled", operation, dtype, case.geometry, DIRECT, case.seed, normal=True))
+    found = [array for name, array in inputs(case).items() if array is not None and name != "switches"]
+    found += [each.value for each in truth(case) if each.name != "switches"]
+    assert all((np.abs(array[array != 0]) >= np.finfo(dtype).tiny).all() for array in found)
 
 
 @given(st.data(), st.sampled_from(["conv2d", "conv2d_backward"]), st.sampled_from(sorted(FORMATS)))

@@ -38,7 +38,7 @@ def answer(case: Case, data: Mapping[str, np.ndarray]) -> Any:
 def without_onednn() -> Iterator[None]:
     """Leave oneDNN out, as gradients want it.
 
-    In torch 2.13 it returns a wrong gradient of filters where windows fit once across; `impls/torch_adapter.py` says of
+    In torch 2.13 it returns a wrong gradient of filters where windows fit once across; `impls/engines/torch.py` says of
     what sizes. torch.backends.mkldnn.flags sets more than this switch, and warns.
     """
     import torch

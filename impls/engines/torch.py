@@ -11,24 +11,26 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from impls.arguments import Array, Pair
+from impls.engines.calls import OVERHANGING, overhangs
 
 if TYPE_CHECKING:
     import torch
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Adapter = TypeVar("Adapter", bound="TorchAdapter")
 
 # torch's switches for TF32 and determinism are the whole process's: on a GPU one call at a time may set them.
 GPU = Lock()
 
 
 def on_device(
-    operation: Callable[Concatenate[TorchAdapter, Arguments], Result],
-) -> Callable[Concatenate[TorchAdapter, Arguments], Result]:
+    operation: Callable[Concatenate[Adapter, Arguments], Result],
+) -> Callable[Concatenate[Adapter, Arguments], Result]:
     """Run an operation under the adapter's settings, and turn torch's refusals into the contract's ValueError."""
 
     @wraps(operation)
-    def call(self: TorchAdapter, /, *args: Arguments.args, **parameters: Arguments.kwargs) -> Result:
+    def call(self: Adapter, /, *args: Arguments.args, **parameters: Arguments.kwargs) -> Result:
         try:
             with self.settings():
                 return operation(self, *args, **parameters)
@@ -70,10 +72,9 @@ class TorchAdapter:
         if any(F // 2 < around < F for F, around in zip(size, padding, strict=True)):
             return "torch pads a pool by half of its window at most"
         divides = operation.startswith("avg") and parameters.get("count_include_pad", True)
-        if divides and parameters.get("ceil_mode") and "x_shape" in parameters:
-            lines = zip(parameters["x_shape"][2:], size, parameters["stride"], padding, strict=True)
-            if any(overhangs(*line) for line in lines):
-                return "torch's ceil_mode divides by the part of the last window that lies in the padded image"
+        rounds = divides and parameters.get("ceil_mode") and "x_shape" in parameters
+        if rounds and overhangs(parameters["x_shape"], size, parameters["stride"], padding):
+            return OVERHANGING
         return None
 
     @on_device
@@ -292,9 +293,3 @@ class TorchAdapter:
 def in_c_order(array: Array) -> Array:
     """Give an array in C order with the strides of C order, also along axes of one cell, at which torch looks too."""
     return np.ascontiguousarray(array).ravel().reshape(array.shape)
-
-
-def overhangs(image: int, size: int, stride: int, padding: int) -> bool:
-    """Tell whether ceil_mode adds a window to one axis, which then ends beyond the padded image."""
-    room = image + 2 * padding - size
-    return stride > 0 and room % stride > 0 and (room // stride + 1) * stride < image + padding

@@ -1,0 +1,1 @@
+"""Engines behind the contract, a module each; none imports its engine before it is made."""
