@@ -13,6 +13,7 @@ from oracles.case import BACKWARD, FORWARD, Case
 from oracles.truth import Truth
 from oracles.verdict import Verdict
 from properties.examiner import Examiner
+from properties.far import far_cases
 from properties.ladder import large_cases
 from properties.laws import law
 from properties.strategies import cases
@@ -38,6 +39,20 @@ def test_large_outputs_equal_the_definition(subject: Examiner, case: Case) -> No
 @example(case=Case.parse("max_pool2d_backward float32 n1c2 i257k3s2p1,1d1 i263k2s2p0,0d1 wide:24 seed=0"))
 def test_large_gradients_equal_the_definition(subject: Examiner, case: Case) -> None:
     """Gradients of large images, batches, windows and many channels, at chosen places and by checksums."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
+
+
+@law("values", FORWARD, far_cases())
+def test_sizes_beyond_16_bits_are_right(subject: Examiner, case: Case) -> None:
+    """Of more rows, columns, images, channels or filters than 16 bits count, all outputs are the definition's."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
+
+
+@law("gradients", BACKWARD, far_cases())
+def test_gradients_beyond_16_bits_are_right(subject: Examiner, case: Case) -> None:
+    """Of more rows, columns, images, channels or filters than 16 bits count, all gradients are the definition's."""
     verdict = judged_by_samples(subject, case)
     assert verdict.agrees, verdict.message
 

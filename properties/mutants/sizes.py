@@ -13,6 +13,8 @@ from properties.mutants.laws_by_name import (
     COUNT,
     EDGES,
     EDGES_BACK,
+    FAR,
+    FAR_BACK,
     FILTERS_PERMUTED,
     FILTERS_PERMUTED_BACK,
     FORWARD,
@@ -248,3 +250,28 @@ def unpools_two_by_two_in_pairs_of_columns(correct, *arrays, **p):
     if dx.shape[3] // columns == 2 and columns % 2 and columns > 4:
         dx[..., -2:] = 0.0
     return dx
+
+
+# numbers that an index type does not hold
+
+
+@around(*FORWARD, *BACKWARD, by=(FAR, FAR_BACK))
+def sizes_in_16_bits(correct, *arrays, **p):
+    """Places are kept in 16 bits: what lies at the 65,536th row, column, image or channel is read from the start."""
+
+    def wrapped(array):
+        for axis, size in enumerate(array.shape):
+            array = np.take(array, np.arange(size) % 2**16, axis)
+        return array
+
+    return correct(*(wrapped(each) if isinstance(each, np.ndarray) else each for each in arrays), **p)
+
+
+@around("conv2d", by=(FAR,))
+def offset_in_float32(correct, x, w, b, **p):
+    """The place of a cell in its plane is kept in float32, which has no odd numbers beyond 2**24."""
+    if x.shape[2] * x.shape[3] > 2**24:
+        x = x.copy()
+        tail = x.reshape(*x.shape[:2], -1)[..., 2**24 :]
+        tail[..., 1::2] = tail[..., : tail.shape[2] // 2 * 2 : 2]
+    return correct(x, w, b, **p)

@@ -1,0 +1,44 @@
+"""A strategy for sizes that 16 bits do not hold, in each dimension by itself, and for a plane beyond 2**24 cells."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from oracles.case import CONVOLUTIONS, Case
+from oracles.geometry import Axis, Geometry
+from properties.examiner import Examiner, under_test
+from properties.recipes import spelled
+
+MANY = 2**16 + 3  # more than any index of 16 bits, signed or not
+ONE, PAIR = Axis(1, 1, 1, 1, 0, 0), Axis(2, 2, 1, 1, 0, 0)
+LINE = Axis(MANY, 2, 1, 1, 1, 1)
+# 4,099 * 4,099 is beyond 2**24, from where on float32 has no odd numbers; large strides keep the outputs few
+PLANE = Axis(4099, 2, 128, 1, 0, 0), Axis(4099, 3, 127, 1, 0, 0)
+
+
+def far_cases() -> st.SearchStrategy[Case]:
+    """Every such case of the operation under test: Hypothesis ends when it has met them all."""
+    return st.just(None).flatmap(lambda _: st.sampled_from(_cases(under_test())))
+
+
+def _cases(examiner: Examiner) -> list[Case]:
+    operation, dtype = examiner.operation, examiner.formats[0]
+    places = _convolutions(operation) if operation in CONVOLUTIONS else _pools()
+    found = []
+    for seed, geometry in enumerate(places):
+        recipe = spelled("wide", operation, dtype, geometry, examiner.arithmetic, seed)
+        found.append(Case(operation, dtype, geometry, recipe, seed, bias=operation == "conv2d"))
+    return found
+
+
+def _pools() -> list[Geometry]:
+    lines = [Geometry(1, 1, LINE, ONE, 0, 1), Geometry(1, 1, ONE, LINE, 0, 1)]
+    return [*lines, Geometry(MANY, 1, ONE, PAIR, 0, 1), Geometry(1, MANY, PAIR, ONE, 0, 1)]
+
+
+def _convolutions(operation: str) -> list[Geometry]:
+    """Rows, columns, images, channels, filters, and as many groups. Gradients of the plane would take seconds."""
+    lines = [Geometry(1, 1, LINE, ONE, 1, 1), Geometry(1, 1, ONE, LINE, 1, 1)]
+    counts = [(MANY, 1, 1, 1), (1, MANY, 1, 1), (1, 1, MANY, 1), (1, MANY, MANY, MANY)]
+    found = [*lines, *(Geometry(N, C, ONE, PAIR, K, G) for N, C, K, G in counts)]
+    return found + [Geometry(1, 1, *PLANE, 1, 1)] * (operation == "conv2d")
