@@ -1,9 +1,9 @@
-"""The BLAS that NumPy multiplies matrices with, asked for what NumPy does not offer: to add a product, to use one core.
+"""The BLAS that NumPy multiplies matrices with, asked for what NumPy does not offer: to add up, to use one core.
 
-`np.matmul` overwrites its output. A sum over tiles then needs a second array and a pass over both, which BLAS saves: its
-product is alpha A B + beta C. And BLAS splits each product among its own threads, which pays for large ones alone; who
-splits the work among threads of his own wants it to stay on one. Where NumPy's BLAS is another than OpenBLAS, or hides
-its functions, everything is done with NumPy, and BLAS keeps its threads.
+`np.matmul` overwrites its output. A sum over tiles then needs a second array and a pass over both. BLAS saves these, as
+its product is alpha A B + beta C. And BLAS splits each product among its own threads, which pays for large ones alone;
+who splits the work among threads of his own wants it to stay on one. Where NumPy's BLAS is another than OpenBLAS, or
+hides its functions, everything is done with NumPy, and BLAS keeps its threads.
 """
 
 from __future__ import annotations

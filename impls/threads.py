@@ -5,6 +5,7 @@ Which thread does a piece changes no bit of it: pieces write to places of their 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ def spread(do: Callable[[Piece], None], pieces: Sequence[Piece], workers: int) -
             do(piece)
         return
     bounds = [len(pieces) * part // workers for part in range(workers + 1)]
-    runs = [pieces[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    runs = [pieces[start:stop] for start, stop in itertools.pairwise(bounds)]
 
     def run(some: Sequence[Piece]) -> None:
         with np.errstate(all="ignore"):  # which each thread has for itself

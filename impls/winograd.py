@@ -1,7 +1,7 @@
 """Winograd's convolution: 3 x 3 filters at stride 1 with a quarter of the multiplications.
 
-im2col multiplies 9 times for each output and channel. F(4x4, 3x3) takes a tile of 6 x 6 cells, transforms it, multiplies
-it cell by cell with a transformed filter, and transforms the sum over channels back into 4 x 4 outputs: 36
+im2col multiplies 9 times for each output and channel. F(4x4, 3x3) takes a tile of 6 x 6 cells, transforms it,
+multiplies it cell by cell with a transformed filter, and transforms the sum over channels back into 4 x 4 outputs: 36
 multiplications for 16 outputs, 2.25 each. Channels are summed between the transforms, so that these are paid once for
 each channel and once for each filter, and the middle is 36 products of matrices. Small images take F(2x2, 3x3), 4 each,
 which wastes less at their edges.
@@ -15,14 +15,16 @@ What it costs. Accuracy: a result may be off by some ten times as much as a dire
 times as large, and to make them takes as long as the products where the image is small; `prepare` makes them once. A
 block of transformed tiles is kept, 2 to 5 MB, and up to 16 MB of filters or sums.
 
-Other filters, strides, dilations and groups are left to `im2col_tiled`.
+Groups come one after another. Other filters, strides and dilations are left to `im2col_tiled`, and groups of fewer
+than CHANNELS channels, whose transforms would take longer than what they save.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,6 +43,7 @@ max_pool2d, max_pool2d_backward = im2col.max_pool2d, im2col.max_pool2d_backward
 avg_pool2d, avg_pool2d_backward = im2col.avg_pool2d, im2col.avg_pool2d_backward
 l2_pool2d, l2_pool2d_backward = im2col.l2_pool2d, im2col.l2_pool2d_backward
 
+CHANNELS = 4  # of a group, at least
 FEW = 32  # filters at a time
 PRODUCTS = 1 << 21  # bytes of a few filters' products at all frequencies
 FILTERS = 1 << 24  # bytes of filters transformed, or of sums of their gradients, at a time
@@ -68,7 +71,7 @@ class Prepared:
 def prepare(w: Array, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1), groups: int = 1) -> Prepared:
     """Transform filters w (K, C/G, FH, FW) ahead; conv2d then takes the result as its w, whatever the images' size."""
     found = Prepared(arguments.wide(w).copy())
-    if w.size and w.shape[2:] == (3, 3) and (*stride, *dilation, groups) == (1, 1, 1, 1, 1):
+    if w.size and w.shape[2:] == (3, 3) and (*stride, *dilation) == (1, 1, 1, 1):
         found.by_tile(4)
     return found
 
@@ -95,21 +98,14 @@ def conv2d(
         x, plain, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.bias(b, plain.shape[0])
-    if not applies(x.shape, plain.shape, vertical, horizontal, dtype):
+    if not applies(x.shape, plain.shape, vertical, horizontal, G, dtype):
         return im2col_tiled.conv2d(x, plain, b, stride=stride, padding=padding, dilation=dilation, groups=G)
-    K, C = plain.shape[:2]
-    y = np.empty((x.shape[0], K, vertical.outputs, horizontal.outputs), dtype)
+    y = np.empty((x.shape[0], plain.shape[0], vertical.outputs, horizontal.outputs), dtype)
     way = tiles.transform(tile(x.shape[0], vertical, horizontal), 3, dtype)
-    filters: Array | Filters
-    if isinstance(w, Prepared):
-        filters = w.by_tile(way.m)
-    else:
-        native = arguments.wide(plain)
-
-        def filters(some: slice, out: Array) -> None:
-            tiles.of_filters(native[some], way, out)
-
-    correlate(x, filters, None if b is None else arguments.wide(b), vertical, horizontal, way, out=y)
+    for ins, outs in by_group(G, x.shape[1], plain.shape[0]):
+        filters = w.by_tile(way.m)[:, :, outs] if isinstance(w, Prepared) else taps(plain[outs], way)
+        offsets = None if b is None else arguments.wide(b)[outs]
+        correlate(x[:, ins], filters, offsets, vertical, horizontal, way, out=y[:, outs])
     return y
 
 
@@ -126,25 +122,40 @@ def conv2d_backward(
         x, w, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.gradient(dy, x.shape[0], w.shape[0], vertical, horizontal)
-    if not applies(x.shape, w.shape, vertical, horizontal, dtype):
+    if not applies(x.shape, w.shape, vertical, horizontal, G, dtype):
         return im2col_tiled.conv2d_backward(x, w, dy, stride=stride, padding=padding, dilation=dilation, groups=G)
     dx, dw = np.empty(x.shape, dtype), np.empty(w.shape, dtype)
     down, across = (Axis(axis.outputs, 3, 1, 2 - axis.before, 1, axis.image) for axis in (vertical, horizontal))
-    way, native = tiles.transform(tile(x.shape[0], down, across), 3, dtype), arguments.wide(w)
-
-    def filters(some: slice, out: Array) -> None:  # filters and channels change places
-        tiles.of_filters(native[:, some].swapaxes(0, 1), way, out, turned=True)
-
-    correlate(dy, filters, None, down, across, way, out=dx)
-    way = tiles.transform(3, tile(x.shape[0], vertical, horizontal), dtype)
-    filter_gradient(x, dy, vertical, horizontal, way, out=dw)
+    to_dx = tiles.transform(tile(x.shape[0], down, across), 3, dtype)
+    to_dw = tiles.transform(3, tile(x.shape[0], vertical, horizontal), dtype)
+    for ins, outs in by_group(G, x.shape[1], w.shape[0]):
+        filters = taps(w[outs].swapaxes(0, 1), to_dx, turned=True)  # filters and channels change places
+        correlate(dy[:, outs], filters, None, down, across, to_dx, out=dx[:, ins])
+        filter_gradient(x[:, ins], dy[:, outs], vertical, horizontal, to_dw, out=dw[outs])
     return dx, dw, np.einsum("nkyx->nky", dy, dtype=dtype).sum(axis=(0, 2))
 
 
-def applies(x: tuple[int, ...], w: tuple[int, ...], vertical: Axis, horizontal: Axis, dtype: np.dtype[Any]) -> bool:
-    """Tell whether the transforms fit: a dense 3 x 3 filter at stride 1, one group, and something to multiply."""
+def applies(
+    x: tuple[int, ...], w: tuple[int, ...], vertical: Axis, horizontal: Axis, G: int, dtype: np.dtype[Any]
+) -> bool:
+    """Tell whether the transforms fit: dense 3 x 3 filters at stride 1, something to multiply, no crowd of groups."""
     dense = all((axis.window, axis.stride, axis.dilation) == (3, 1, 1) for axis in (vertical, horizontal))
-    return dense and x[1] == w[1] and 0 not in x and 0 not in w and dtype != np.float16
+    return dense and (G == 1 or w[1] >= CHANNELS) and 0 not in x and 0 not in w and dtype != np.float16
+
+
+def by_group(G: int, C: int, K: int) -> Iterator[tuple[slice, slice]]:
+    """Give each group's channels, and its filters."""
+    for g in range(G):
+        yield slice(g * C // G, (g + 1) * C // G), slice(g * K // G, (g + 1) * K // G)
+
+
+def taps(w: Array, way: Transform, turned: bool = False) -> Filters:
+    """Make a function that transforms some of the filters w (K, C, 3, 3), which it leaves where they lie until then."""
+
+    def transform(some: slice, out: Array) -> None:
+        tiles.of_filters(arguments.wide(w[some]), way, out, turned)
+
+    return transform
 
 
 def tile(N: int, vertical: Axis, horizontal: Axis) -> int:
@@ -160,6 +171,25 @@ def tile(N: int, vertical: Axis, horizontal: Axis) -> int:
     return 4 if multiplications(4) <= multiplications(2) else 2
 
 
+class Plan(NamedTuple):
+    """How a layer is cut: blocks of tiles, how many filters are multiplied at a time, on how many threads."""
+
+    vertical: Axis
+    horizontal: Axis
+    blocks: list[Block]
+    few: int
+    workers: int
+
+
+def plan(N: int, C: int, K: int, vertical: Axis, horizontal: Axis, m: int, dtype: np.dtype[Any]) -> Plan:
+    """Cut so that one product is SMALL and what it makes stays in the cache; filters by 16, for BLAS's kernels."""
+    outputs, each = (vertical.outputs, horizontal.outputs), (m + 2) ** 2 * dtype.itemsize
+    blocks = tiles.blocks(N, outputs, m, max(FEW, min(SMALL // (FEW * C), PRODUCTS // (FEW * each))))
+    T = blocks[0].tiles
+    few = max(16, min(SMALL // (C * T), PRODUCTS // (T * each)) // 16 * 16)
+    return Plan(vertical, horizontal, blocks, few, threads.count(N * outputs[0] * outputs[1] * C * K * 9))
+
+
 def correlate(
     x: Array, filters: Array | Filters, b: Array | None, vertical: Axis, horizontal: Axis, way: Transform, out: Array
 ) -> None:
@@ -168,55 +198,52 @@ def correlate(
     Filters are transformed already, (a, a, K, C), or by a function: a few at a time where they are needed but once, for
     the one block that there is; otherwise as many as FILTERS holds.
     """
-    (C, K), a, dtype = (x.shape[1], out.shape[1]), way.a, out.dtype
-    blocks = tiles.blocks(x.shape[0], (vertical.outputs, horizontal.outputs), way.m, most_tiles(C, a, dtype))
-    workers = threads.count(out.size * C * 9)
-    if isinstance(filters, np.ndarray) or len(blocks) == 1:
-        multiply(x, filters, b, vertical, horizontal, way, blocks, workers, out)
+    (N, C), K, a, dtype = x.shape[:2], out.shape[1], way.a, out.dtype
+    cut = plan(N, C, K, vertical, horizontal, way.m, dtype)
+    if isinstance(filters, np.ndarray) or len(cut.blocks) == 1:
+        multiply(x, filters, b, cut, way, out)
         return
     for some in tiles.parts(K, FILTERS // (a * a * C * dtype.itemsize)):
         made = workspace.array("filters", (a, a, some.stop - some.start, C), dtype)
-
-        def make(part: slice, some: slice = some, made: Array = made) -> None:
-            filters(slice(some.start + part.start, some.start + part.stop), made[:, :, part])
-
-        threads.spread(make, tiles.parts(made.shape[2], FEW), workers)
-        multiply(x, made, None if b is None else b[some], vertical, horizontal, way, blocks, workers, out[:, some])
+        make = partial(_make, filters, some.start, made)
+        threads.spread(make, tiles.parts(made.shape[2], FEW), cut.workers)
+        multiply(x, made, None if b is None else b[some], cut, way, out[:, some])
 
 
-def multiply(
-    x: Array,
-    filters: Array | Filters,
-    b: Array | None,
-    vertical: Axis,
-    horizontal: Axis,
-    way: Transform,
-    blocks: list[Block],
-    workers: int,
-    out: Array,
-) -> None:
-    """Transform a block's cells, all channels; then, a few filters at a time, multiply and transform back."""
-    (C, K), m, a, dtype = (x.shape[1], out.shape[1]), way.m, way.a, out.dtype
-    few = fewest(C, blocks[0].tiles, a, dtype)
-    for block in blocks:
-        cells = workspace.array("cells", (a, a, C, block.tiles), dtype)
+def _make(filters: Filters, first: int, made: Array, part: slice) -> None:
+    filters(slice(first + part.start, first + part.stop), made[:, :, part])
 
-        def transform(some: slice, block: Block = block, cells: Array = cells) -> None:
-            tiles.of_cells(x, block, some, way.cells, m, vertical, horizontal, out=cells)
 
-        def product(some: slice, block: Block = block, cells: Array = cells) -> None:
-            k = some.stop - some.start
-            if isinstance(filters, np.ndarray):
-                taken = filters[:, :, some]
-            else:
-                taken = workspace.array("filters", (a, a, k, C), dtype)
-                filters(some, taken)
-            products = workspace.array("products", (a, a, k, block.tiles), dtype)
-            np.matmul(taken, cells, out=products)
-            tiles.to_outputs(products, block, way, None if b is None else b[some], out[:, some])
+def multiply(x: Array, filters: Array | Filters, b: Array | None, cut: Plan, way: Transform, out: Array) -> None:
+    """Transform a block's cells, of all channels; then, a few filters at a time, multiply and transform back."""
+    C, K, a = x.shape[1], out.shape[1], way.a
 
-        threads.spread(transform, tiles.parts(C, -(-C // workers)), workers)
-        threads.spread(product, tiles.parts(K, few), workers)
+    def product(block: Block, cells: Array, some: slice) -> None:
+        k = some.stop - some.start
+        if isinstance(filters, np.ndarray):
+            taken = filters[:, :, some]
+        else:
+            taken = workspace.array("filters", (a, a, k, C), out.dtype)
+            filters(some, taken)
+        products = workspace.array("products", (a, a, k, block.tiles), out.dtype)
+        np.matmul(taken, cells, out=products)
+        tiles.to_outputs(products, block, way, None if b is None else b[some], out[:, some])
+
+    for block in cut.blocks:
+        cells = transformed(x, block, cut, way.cells, way.m, out.dtype)
+        threads.spread(partial(product, block, cells), tiles.parts(K, cut.few), cut.workers)
+
+
+def transformed(x: Array, block: Block, cut: Plan, matrix: Array, m: int, dtype: np.dtype[Any]) -> Array:
+    """Transform a block's cells of x (N, C, H, W): (a, a, C, T), in a buffer."""
+    C, a = x.shape[1], len(matrix)
+    cells = workspace.array("cells", (a, a, C, block.tiles), dtype)
+
+    def some(channels: slice) -> None:
+        tiles.of_cells(x, block, channels, matrix, m, cut.vertical, cut.horizontal, cells)
+
+    threads.spread(some, tiles.parts(C, -(-C // cut.workers)), cut.workers)
+    return cells
 
 
 def filter_gradient(x: Array, dy: Array, vertical: Axis, horizontal: Axis, way: Transform, out: Array) -> None:
@@ -225,36 +252,20 @@ def filter_gradient(x: Array, dy: Array, vertical: Axis, horizontal: Axis, way: 
     `way` is F(3, m): the m x m cells of a tile of dy stand where a filter's taps do.
     """
     (N, C), K, a, m, dtype = x.shape[:2], dy.shape[1], way.a, way.taps.shape[1], out.dtype
-    plain = [Axis(axis.outputs, 1, 1, 0, 1, axis.outputs) for axis in (vertical, horizontal)]
-    blocks = tiles.blocks(N, (vertical.outputs, horizontal.outputs), m, most_tiles(C, a, dtype))
-    few, workers = fewest(C, blocks[0].tiles, a, dtype), threads.count(dy.size * C * 9)
+    cut = plan(N, C, K, vertical, horizontal, m, dtype)
+    down, across = (Axis(axis.outputs, 1, 1, 0, 1, axis.outputs) for axis in (vertical, horizontal))
+
+    def add(block: Block, cells: Array, gradients: Array, sums: Array, part: slice) -> None:
+        products = workspace.array("products", (a, a, part.stop - part.start, block.tiles), dtype)
+        every = slice(0, products.shape[2])
+        tiles.of_cells(gradients[:, part], block, every, way.taps, m, down, across, products)
+        product = np.matmul if block is cut.blocks[0] else blas.accumulate
+        product(products, cells.swapaxes(2, 3), out=sums[:, :, part])
+
     for some in tiles.parts(K, FILTERS // (a * a * C * dtype.itemsize)):
         sums = workspace.array("filters", (a, a, some.stop - some.start, C), dtype)
-        for block in blocks:
-            cells = workspace.array("cells", (a, a, C, block.tiles), dtype)
-
-            def transform(part: slice, block: Block = block, cells: Array = cells) -> None:
-                tiles.of_cells(x, block, part, way.cells, m, vertical, horizontal, out=cells)
-
-            def add(part: slice, block: Block = block, cells: Array = cells, some: slice = some) -> None:
-                filters = slice(some.start + part.start, some.start + part.stop)
-                gradients = workspace.array("products", (a, a, part.stop - part.start, block.tiles), dtype)
-                tiles.of_cells(dy[:, filters], block, slice(0, gradients.shape[2]), way.taps, m, *plain, out=gradients)
-                if block is blocks[0]:
-                    np.matmul(gradients, cells.swapaxes(2, 3), out=sums[:, :, part])
-                else:
-                    blas.accumulate(gradients, cells.swapaxes(2, 3), out=sums[:, :, part])
-
-            threads.spread(transform, tiles.parts(C, -(-C // workers)), workers)
-            threads.spread(add, tiles.parts(sums.shape[2], few), workers)
+        for block in cut.blocks:
+            cells = transformed(x, block, cut, way.cells, m, dtype)
+            add_some = partial(add, block, cells, dy[:, some], sums)
+            threads.spread(add_some, tiles.parts(sums.shape[2], cut.few), cut.workers)
         tiles.to_filters(sums, way, out[some])
-
-
-def most_tiles(C: int, a: int, dtype: np.dtype[Any]) -> int:
-    """Choose how many tiles a block has, so that its product with FEW filters is SMALL and stays in the cache."""
-    return max(FEW, min(SMALL // (FEW * C), PRODUCTS // (FEW * a * a * dtype.itemsize)))
-
-
-def fewest(C: int, T: int, a: int, dtype: np.dtype[Any]) -> int:
-    """Choose how many filters are multiplied at a time: a multiple of 16, for BLAS's kernels."""
-    return max(16, min(SMALL // (C * T), PRODUCTS // (T * a * a * dtype.itemsize)) // 16 * 16)
