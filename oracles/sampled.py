@@ -21,6 +21,7 @@ from oracles.geometry import Axis, Geometry
 from oracles.rounding import DIRECT, Arithmetic
 from oracles.truth import Truth
 from oracles.verdict import DIFFERS, Verdict, form, joined, judge, untold
+from oracles.winograd import Winograd
 
 Arrays = Mapping[str, np.ndarray | None]
 Given = dict[str, np.ndarray]
@@ -187,7 +188,7 @@ def _of_convolution(case: Case, data: Given, name: str, place: Place, arithmetic
     else:
         magnitude = np.array((np.abs(left) * np.abs(right)).sum() + abs(bias))
         inner = float(rounding.sums(n, magnitude, accumulator, signs=kind.signs))
-        if arithmetic.accuracy == "tf32":
+        if arithmetic.tf32:
             inner = max(inner, float(rounding.tf32(n, magnitude)))
         if arithmetic.transforms:
             transformed = _transformed(case.geometry, data, name, place, arithmetic, accumulator)
@@ -273,12 +274,18 @@ def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: 
     """Bound one element that is computed by FFT or Winograd, bias left out; 0 where no transform is."""
     if name == "db":
         return 0.0
-    blocks, winograd = _blocks(g, data, name, place), arithmetic.winograd
-    if winograd is None:
+    blocks, found = _blocks(g, data, name, place), 0.0
+    if arithmetic.fft:
         norms = math.prod(float(np.linalg.norm(block.astype(np.float64))) for block in blocks.values())
-        return float(rounding.fft(rounding.points(g), np.array(norms), 0.0, number))
-    if not winograd.applies(g):
-        return 0.0
+        found = float(rounding.fft(rounding.points(g), np.array(norms), 0.0, number))
+    if arithmetic.winograd is not None and arithmetic.winograd.applies(g):
+        found = max(found, _by_winograd(g, blocks, name, place, arithmetic.winograd, number))
+    return found
+
+
+def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: Winograd, number: Format) -> float:
+    """Bound one element of a dense convolution at stride 1, of those blocks alone."""
+    blocks = dict(blocks)
     axes, spot = [g.vertical, g.horizontal], list(place[2:])
     if name != "dw":  # only the tiles that may hold the element
         for i, axis in enumerate(axes):
