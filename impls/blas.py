@@ -50,6 +50,8 @@ def _places(stack: Array) -> list[int]:
 def _layout(array: Array) -> tuple[int, int] | None:
     """Tell how BLAS is to read matrices (..., rows, columns), and how far apart their lines lie; None if it cannot."""
     size, (rows, columns), (down, across) = array.itemsize, array.shape[-2:], array.strides[-2:]
+    if not array.flags.aligned:
+        return None
     if across == size and down % size == 0 and down // size >= max(1, columns):
         return PLAIN, down // size
     if down == size and across % size == 0 and across // size >= max(1, rows):
@@ -97,6 +99,16 @@ def _function(name: str) -> tuple[Any, Any] | None:
         if function is not None:
             return function, ctypes.c_int64 if after else ctypes.c_int
     return None
+
+
+def described() -> str:
+    """Name it as NumPy does, and the kernels that it has chosen for this processor, if it tells."""
+    built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    found = _function("openblas_get_corename")
+    if found is None:
+        return f"{built.get('name', '')} {built.get('version', '')}"
+    found[0].restype = ctypes.c_char_p
+    return f"{built.get('name', '')} {built.get('version', '')} {found[0]().decode()}"
 
 
 # --- Its threads -----------------------------------------------------------------------------------------------------
