@@ -131,6 +131,9 @@ _OURS = (
     Entry(
         "separable", "pools alone: down the columns, then across the rows, a chunk in cache at a time", _module("pools")
     ),
+    Entry(
+        "auto", "the fastest of these for each layer, by what its sizes are predicted to cost", _module("auto"), "scipy"
+    ),
 )
 _ENGINES = (
     Entry(

@@ -46,7 +46,7 @@ def wanted(case: Problem, dtype: str) -> tuple[np.ndarray, ...]:
 @pytest.fixture(params=[4, 2], ids=["tiles of 4", "tiles of 2"])
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sizes of tile, whichever has fewer multiplications."""
-    monkeypatch.setattr(winograd, "tile", lambda *_: request.param)
+    monkeypatch.setattr(winograd_tiles, "tile", lambda *_: request.param)
 
 
 @pytest.mark.usefixtures("tile")
@@ -86,9 +86,7 @@ def test_transforms_are_those_of_the_declared_points(m: int, r: int) -> None:
 
 
 def test_small_images_take_small_tiles() -> None:
-    from impls.arguments import axis
-
-    sizes = {OW: winograd.tile(1, axis(OW, 1, 1, (0, 0)), axis(OW, 1, 1, (0, 0))) for OW in (1, 2, 7, 13, 14, 56)}
+    sizes = {OW: winograd_tiles.tile((1, 1, OW, OW)) for OW in (1, 2, 7, 13, 14, 56)}
     assert sizes == {1: 2, 2: 2, 7: 2, 13: 4, 14: 4, 56: 4}
 
 

@@ -98,10 +98,10 @@ def conv2d(
         x, plain, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.bias(b, plain.shape[0])
-    if not applies(x.shape, plain.shape, vertical, horizontal, G, dtype):
+    if dtype == np.float16 or not applies(x.shape[0], x.shape[1], plain.shape[0], vertical, horizontal, G):
         return im2col_tiled.conv2d(x, plain, b, stride=stride, padding=padding, dilation=dilation, groups=G)
     y = np.empty((x.shape[0], plain.shape[0], vertical.outputs, horizontal.outputs), dtype)
-    way = tiles.transform(tile(x.shape[0], vertical, horizontal), 3, dtype)
+    way = tiles.transform(tiles.tile(y.shape), 3, dtype)
     for ins, outs in by_group(G, x.shape[1], plain.shape[0]):
         filters = w.by_tile(way.m)[:, :, outs] if isinstance(w, Prepared) else taps(plain[outs], way)
         offsets = None if b is None else arguments.wide(b)[outs]
@@ -122,12 +122,12 @@ def conv2d_backward(
         x, w, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.gradient(dy, x.shape[0], w.shape[0], vertical, horizontal)
-    if not applies(x.shape, w.shape, vertical, horizontal, G, dtype):
+    if dtype == np.float16 or not applies(x.shape[0], x.shape[1], w.shape[0], vertical, horizontal, G):
         return im2col_tiled.conv2d_backward(x, w, dy, stride=stride, padding=padding, dilation=dilation, groups=G)
     dx, dw = np.empty(x.shape, dtype), np.empty(w.shape, dtype)
     down, across = (Axis(axis.outputs, 3, 1, 2 - axis.before, 1, axis.image) for axis in (vertical, horizontal))
-    to_dx = tiles.transform(tile(x.shape[0], down, across), 3, dtype)
-    to_dw = tiles.transform(3, tile(x.shape[0], vertical, horizontal), dtype)
+    to_dx = tiles.transform(tiles.tile(x.shape), 3, dtype)
+    to_dw = tiles.transform(3, tiles.tile(dy.shape), dtype)
     for ins, outs in by_group(G, x.shape[1], w.shape[0]):
         filters = taps(w[outs].swapaxes(0, 1), to_dx, turned=True)  # filters and channels change places
         correlate(dy[:, outs], filters, None, down, across, to_dx, out=dx[:, ins])
@@ -135,12 +135,10 @@ def conv2d_backward(
     return dx, dw, np.einsum("nkyx->nky", dy, dtype=dtype).sum(axis=(0, 2))
 
 
-def applies(
-    x: tuple[int, ...], w: tuple[int, ...], vertical: Axis, horizontal: Axis, G: int, dtype: np.dtype[Any]
-) -> bool:
+def applies(N: int, C: int, K: int, vertical: Axis, horizontal: Axis, G: int) -> bool:
     """Tell whether the transforms fit: dense 3 x 3 filters at stride 1, something to multiply, no crowd of groups."""
     dense = all((axis.window, axis.stride, axis.dilation) == (3, 1, 1) for axis in (vertical, horizontal))
-    return dense and (G == 1 or w[1] >= CHANNELS) and 0 not in x and 0 not in w and dtype != np.float16
+    return dense and min(N, C, K) > 0 and (G == 1 or C // G >= CHANNELS)
 
 
 def by_group(G: int, C: int, K: int) -> Iterator[tuple[slice, slice]]:
@@ -156,19 +154,6 @@ def taps(w: Array, way: Transform, turned: bool = False) -> Filters:
         tiles.of_filters(arguments.wide(w[some]), way, out, turned)
 
     return transform
-
-
-def tile(N: int, vertical: Axis, horizontal: Axis) -> int:
-    """Choose the outputs of a tile, 4 or 2 in each direction: those with fewer multiplications, edges included.
-
-    A product of fewer than a dozen tiles takes no less time: it reads the filters.
-    """
-
-    def multiplications(m: int) -> int:
-        count = N * -(-vertical.outputs // m) * -(-horizontal.outputs // m)
-        return (m + 2) ** 2 * max(count, 12)
-
-    return 4 if multiplications(4) <= multiplications(2) else 2
 
 
 class Plan(NamedTuple):

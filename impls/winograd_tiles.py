@@ -15,7 +15,7 @@ Convolutional Neural Networks, 2016; the matrices by Toom and Cook's interpolati
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ POINTS = tuple(
 )  # and infinity; their errors are a third of 0, 1, -1, 2, -2
 CACHED = 3 << 18  # bytes of cells on their way through a transform: what fits an L2 cache
 SMALL = 10**6  # multiply-adds: up to so many OpenBLAS reads matrices where they lie, and makes no copies for its kernel
+DOZEN = 12  # tiles
 
 workspace = Workspace()
 
@@ -75,6 +76,19 @@ def _polynomial(roots: list[Fraction]) -> list[Fraction]:
 
 
 # --- Which tiles at a time -------------------------------------------------------------------------------------------
+
+
+def tile(shape: Sequence[int]) -> int:
+    """Choose the outputs of a tile for results (N, K, OH, OW), 4 or 2 in each direction: the fewest multiplications.
+
+    A product of fewer than a dozen tiles takes no less time: it reads the filters.
+    """
+    N, _, OH, OW = shape
+
+    def multiplications(m: int) -> int:
+        return (m + 2) ** 2 * max(N * -(-OH // m) * -(-OW // m), DOZEN)
+
+    return 4 if multiplications(4) <= multiplications(2) else 2
 
 
 class Block(NamedTuple):
