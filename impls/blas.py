@@ -129,14 +129,14 @@ def on_one_thread() -> Iterator[None]:
         _held.calls += 1
         if _held.calls == 1:
             _held.wanted = _now()
-            _set(1)
+            set_threads(1)
     try:
         yield
     finally:
         with _held.lock:
             _held.calls -= 1
             if _held.calls == 0:
-                _set(_held.wanted)
+                set_threads(_held.wanted)
                 _held.wanted = 0
 
 
@@ -155,7 +155,8 @@ def _now() -> int:
     return 1 if found is None else max(1, int(found[0]()))
 
 
-def _set(count: int) -> None:
+def set_threads(count: int) -> None:
+    """Let BLAS split products among so many threads, if it can be told."""
     found = _function("openblas_set_num_threads")
     if found is not None:
         found[0](ctypes.c_int(count))
