@@ -80,7 +80,7 @@ class NotTimed(Exception):  # noqa: N818 - a reason, most often that something i
 
 
 def contestant(subject: Subject, part: Part) -> Callable[[], Any]:
-    """Make our call, with prepared filters or without switches if the part asks for that, and hold it against the truth.
+    """Make our call, with prepared filters or without switches if the part asks so, and hold it against the truth.
 
     Raises NotTimed where that is not offered, or is wrong.
     """

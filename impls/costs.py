@@ -23,6 +23,7 @@ import numpy as np
 
 from impls import arguments, blas, column_tiles, winograd_tiles
 from impls.arguments import Axis
+from impls.folding import Fold, Source
 
 LIMIT = 2.0  # seconds in which all is measured, or given up
 CALL = 20_000.0  # nanoseconds that Python and NumPy take for the steps of a tile, whatever is in it
@@ -80,10 +81,12 @@ def im2col(layer: Layer, rates: Rates) -> float:
 def winograd(layer: Layer, rates: Rates) -> float:
     """Predict nanoseconds: for each tile a*a frequencies of cells, products and outputs; and as many of filters."""
     m = winograd_tiles.tile((layer.N, layer.K, layer.vertical.outputs, layer.horizontal.outputs))
-    frequencies, c, k = (m + 2) ** 2, layer.C // layer.G, layer.K // layer.G
+    down, across = Fold(layer.vertical), Fold(layer.horizontal)
+    phases, blocks = down.phases * across.phases, down.blocks * across.blocks
+    frequencies, c, k = (m + 2) ** 2, phases * blocks * layer.C // layer.G, layer.K // layer.G
     count = layer.N * -(-layer.vertical.outputs // m) * -(-layer.horizontal.outputs // m)
     products = frequencies * max(count, winograd_tiles.DOZEN) * layer.K * c * rates.small
-    tiles = frequencies * count * (layer.C + layer.K / 2) * rates.tile
+    tiles = frequencies * count * (layer.G * c + layer.K / 2) * rates.tile
     filters = frequencies * layer.K * c * rates.filter
     calls = CALL * layer.G * max(2, c * k * count / winograd_tiles.SMALL)
     if layer.backward:  # dx transforms filters, dw sums of their gradients
@@ -186,7 +189,7 @@ def measured() -> Rates:
         cells = np.empty((6, 6, 64, block.tiles), single)
         every = slice(0, 64)
         transformed = rate(
-            lambda: winograd_tiles.of_cells(image, block, every, way.cells, 4, down, across, cells), cells.size
+            lambda: winograd_tiles.of_cells(Source(image, 0, 0), block, every, way.cells, 4, cells), cells.size
         )
         filters, made = drawn(128, 64, 3, 3), np.empty((6, 6, 128, 64), single)
         of_filters = rate(lambda: winograd_tiles.of_filters(filters, way, made), made.size)

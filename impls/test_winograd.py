@@ -25,6 +25,11 @@ LAYERS = {
     "several blocks of several images": problem((9, 200, 18, 15), (17, 200, 3, 3), P=1),
     "more filters than are multiplied at once": problem((1, 16, 21, 30), (100, 16, 3, 3), P=1),
     "groups": problem((2, 12, 13, 13), (6, 4, 3, 3), P=1, G=3),
+    "5 x 5": problem((2, 5, 12, 17), (6, 5, 5, 5), P=2),
+    "5 x 5 at stride 2": problem((1, 4, 20, 21), (5, 4, 5, 5), S=2, P=(1, 4)),
+    "AlexNet's first": problem((1, 3, 51, 55), (20, 3, 11, 11), S=4),
+    "4 x 7 in groups": problem((1, 8, 11, 14), (6, 4, 4, 7), P=(0, 5), G=2),
+    "7 x 8 at stride 3, more padding than image": problem((1, 2, 3, 2), (3, 2, 7, 8), S=3, P=(9, 4)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Winograd's convolution: 3 x 3 filters at stride 1 with a quarter of the multiplications.
+"""Winograd's convolution: filters of 3 x 3 and more with a quarter of the multiplications.
 
 im2col multiplies 9 times for each output and channel. F(4x4, 3x3) takes a tile of 6 x 6 cells, transforms it,
 multiplies it cell by cell with a transformed filter, and transforms the sum over channels back into 4 x 4 outputs: 36
@@ -15,8 +15,9 @@ What it costs. Accuracy: a result may be off by some ten times as much as a dire
 times as large, and to make them takes as long as the products where the image is small; `prepare` makes them once. A
 block of transformed tiles is kept, 2 to 5 MB, and up to 16 MB of filters or sums.
 
-Groups come one after another. Other filters, strides and dilations are left to `im2col_tiled`, and groups of fewer
-than CHANNELS channels, whose transforms would take longer than what they save.
+Larger filters and strides become 3 x 3 ones with more channels, by `folding`; their dx takes an image more. Groups come
+one after another. Smaller filters and dilations are left to `im2col_tiled`, and so are groups of fewer than CHANNELS
+channels, whose transforms would take longer than what they save.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impls import arguments, blas, im2col, im2col_tiled, threads
+from impls import arguments, blas, folding, im2col, im2col_tiled, threads
 from impls import winograd_tiles as tiles
 from impls.arguments import Array, Axis, Padding, Pair
+from impls.folding import Fold, Source
 from impls.winograd_tiles import SMALL, Block, Transform, workspace
 
 name = "winograd"
@@ -56,14 +58,16 @@ class Prepared:
     """Filters that are transformed once for each size of tile that images ask for; a copy of the plain ones."""
 
     w: Array
+    folded: Array | None = None
     transformed: dict[int, Array] = field(default_factory=dict)
 
     def by_tile(self, m: int) -> Array:
         """Give the filters as F(m, 3) multiplies them, (a, a, K, C)."""
         if m not in self.transformed:
+            assert self.folded is not None
             way = tiles.transform(m, 3, self.w.dtype)
-            made = np.empty((way.a, way.a, *self.w.shape[:2]), self.w.dtype)
-            tiles.of_filters(self.w, way, out=made)
+            made = np.empty((way.a, way.a, *self.folded.shape[:2]), self.w.dtype)
+            tiles.of_filters(self.folded, way, out=made)
             self.transformed[m] = made
         return self.transformed[m]
 
@@ -71,7 +75,10 @@ class Prepared:
 def prepare(w: Array, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1), groups: int = 1) -> Prepared:
     """Transform filters w (K, C/G, FH, FW) ahead; conv2d then takes the result as its w, whatever the images' size."""
     found = Prepared(arguments.wide(w).copy())
-    if w.size and w.shape[2:] == (3, 3) and (*stride, *dilation) == (1, 1, 1, 1):
+    lines = zip(w.shape[2:], stride, dilation, strict=True)
+    down, across = (Fold(Axis(F, F, S, 0, D, 1)) for F, S, D in lines)  # of the image, padding alone is still unknown
+    if w.size and folding.folds(down.axis) and folding.folds(across.axis):
+        found.folded = folding.filters(found.w, down, across)
         found.by_tile(4)
     return found
 
@@ -101,11 +108,15 @@ def conv2d(
     if dtype == np.float16 or not applies(x.shape[0], x.shape[1], plain.shape[0], vertical, horizontal, G):
         return im2col_tiled.conv2d(x, plain, b, stride=stride, padding=padding, dilation=dilation, groups=G)
     y = np.empty((x.shape[0], plain.shape[0], vertical.outputs, horizontal.outputs), dtype)
-    way = tiles.transform(tiles.tile(y.shape), 3, dtype)
+    way, down, across = tiles.transform(tiles.tile(y.shape), 3, dtype), Fold(vertical), Fold(horizontal)
     for ins, outs in by_group(G, x.shape[1], plain.shape[0]):
-        filters = w.by_tile(way.m)[:, :, outs] if isinstance(w, Prepared) else taps(plain[outs], way)
+        filters: Array | Filters
+        if isinstance(w, Prepared):
+            filters = w.by_tile(way.m)[:, :, outs]
+        else:
+            filters = partial(_transform, folding.filters(arguments.wide(plain[outs]), down, across), way)
         offsets = None if b is None else arguments.wide(b)[outs]
-        correlate(x[:, ins], filters, offsets, vertical, horizontal, way, out=y[:, outs])
+        correlate(folding.sources(x[:, ins], down, across), filters, offsets, way, out=y[:, outs])
     return y
 
 
@@ -124,20 +135,16 @@ def conv2d_backward(
     arguments.gradient(dy, x.shape[0], w.shape[0], vertical, horizontal)
     if dtype == np.float16 or not applies(x.shape[0], x.shape[1], w.shape[0], vertical, horizontal, G):
         return im2col_tiled.conv2d_backward(x, w, dy, stride=stride, padding=padding, dilation=dilation, groups=G)
-    dx, dw = np.empty(x.shape, dtype), np.empty(w.shape, dtype)
-    down, across = (Axis(axis.outputs, 3, 1, 2 - axis.before, 1, axis.image) for axis in (vertical, horizontal))
-    to_dx = tiles.transform(tiles.tile(x.shape), 3, dtype)
-    to_dw = tiles.transform(3, tiles.tile(dy.shape), dtype)
+    dx, dw, down, across = np.empty(x.shape, dtype), np.empty(w.shape, dtype), Fold(vertical), Fold(horizontal)
     for ins, outs in by_group(G, x.shape[1], w.shape[0]):
-        filters = taps(w[outs].swapaxes(0, 1), to_dx, turned=True)  # filters and channels change places
-        correlate(dy[:, outs], filters, None, down, across, to_dx, out=dx[:, ins])
-        filter_gradient(x[:, ins], dy[:, outs], vertical, horizontal, to_dw, out=dw[outs])
+        image_gradient(dy[:, outs], arguments.wide(w[outs]), down, across, out=dx[:, ins])
+        filter_gradient(folding.sources(x[:, ins], down, across), dy[:, outs], down, across, out=dw[outs])
     return dx, dw, np.einsum("nkyx->nky", dy, dtype=dtype).sum(axis=(0, 2))
 
 
 def applies(N: int, C: int, K: int, vertical: Axis, horizontal: Axis, G: int) -> bool:
-    """Tell whether the transforms fit: dense 3 x 3 filters at stride 1, something to multiply, no crowd of groups."""
-    dense = all((axis.window, axis.stride, axis.dilation) == (3, 1, 1) for axis in (vertical, horizontal))
+    """Tell whether the transforms fit: dense filters, more than two taps a step of their stride, no crowd of groups."""
+    dense = folding.folds(vertical) and folding.folds(horizontal)
     return dense and min(N, C, K) > 0 and (G == 1 or C // G >= CHANNELS)
 
 
@@ -147,61 +154,62 @@ def by_group(G: int, C: int, K: int) -> Iterator[tuple[slice, slice]]:
         yield slice(g * C // G, (g + 1) * C // G), slice(g * K // G, (g + 1) * K // G)
 
 
-def taps(w: Array, way: Transform, turned: bool = False) -> Filters:
-    """Make a function that transforms some of the filters w (K, C, 3, 3), which it leaves where they lie until then."""
+def _transform(w: Array, way: Transform, some: slice, out: Array) -> None:
+    tiles.of_filters(w[some], way, out)
 
-    def transform(some: slice, out: Array) -> None:
-        tiles.of_filters(arguments.wide(w[some]), way, out, turned)
 
-    return transform
+# --- Tiles in, products, tiles out -----------------------------------------------------------------------------------
 
 
 class Plan(NamedTuple):
     """How a layer is cut: blocks of tiles, how many filters are multiplied at a time, on how many threads."""
 
-    vertical: Axis
-    horizontal: Axis
     blocks: list[Block]
     few: int
     workers: int
 
 
-def plan(N: int, C: int, K: int, vertical: Axis, horizontal: Axis, m: int, dtype: np.dtype[Any]) -> Plan:
-    """Cut so that one product is SMALL and what it makes stays in the cache; filters by 16, for BLAS's kernels."""
-    outputs, each = (vertical.outputs, horizontal.outputs), (m + 2) ** 2 * dtype.itemsize
-    blocks = tiles.blocks(N, outputs, m, max(FEW, min(SMALL // (FEW * C), PRODUCTS // (FEW * each))))
+def plan(shape: tuple[int, ...], C: int, m: int, dtype: np.dtype[Any]) -> Plan:
+    """Cut results (N, K, OH, OW) of C channels so that one product is SMALL, and what it makes stays in the cache.
+
+    Filters are multiplied by 16 or more at a time, for BLAS's kernels.
+    """
+    each = (m + 2) ** 2 * dtype.itemsize
+    blocks = tiles.blocks(
+        shape[0], (shape[2], shape[3]), m, max(FEW, min(SMALL // (FEW * C), PRODUCTS // (FEW * each)))
+    )
     T = blocks[0].tiles
     few = max(16, min(SMALL // (C * T), PRODUCTS // (T * each)) // 16 * 16)
-    return Plan(vertical, horizontal, blocks, few, threads.count(N * outputs[0] * outputs[1] * C * K * 9))
+    return Plan(blocks, few, threads.count(float(np.prod(shape)) * C * 9))
 
 
-def correlate(
-    x: Array, filters: Array | Filters, b: Array | None, vertical: Axis, horizontal: Axis, way: Transform, out: Array
-) -> None:
-    """Write the correlation of x (N, C, H, W) with filters, plus b, to out (N, K, OH, OW).
+def correlate(sources: list[Source], filters: Array | Filters, b: Array | None, way: Transform, out: Array) -> None:
+    """Write the correlation of what the sources have, C channels in all, plus b, to out (N, K, OH, OW).
 
     Filters are transformed already, (a, a, K, C), or by a function: a few at a time where they are needed but once, for
     the one block that there is; otherwise as many as FILTERS holds.
     """
-    (N, C), K, a, dtype = x.shape[:2], out.shape[1], way.a, out.dtype
-    cut = plan(N, C, K, vertical, horizontal, way.m, dtype)
+    C, K, a, dtype = channels(sources), out.shape[1], way.a, out.dtype
+    cut = plan(out.shape, C, way.m, dtype)
     if isinstance(filters, np.ndarray) or len(cut.blocks) == 1:
-        multiply(x, filters, b, cut, way, out)
+        multiply(sources, filters, b, cut, way, out)
         return
     for some in tiles.parts(K, FILTERS // (a * a * C * dtype.itemsize)):
         made = workspace.array("filters", (a, a, some.stop - some.start, C), dtype)
         make = partial(_make, filters, some.start, made)
         threads.spread(make, tiles.parts(made.shape[2], FEW), cut.workers)
-        multiply(x, made, None if b is None else b[some], cut, way, out[:, some])
+        multiply(sources, made, None if b is None else b[some], cut, way, out[:, some])
 
 
 def _make(filters: Filters, first: int, made: Array, part: slice) -> None:
     filters(slice(first + part.start, first + part.stop), made[:, :, part])
 
 
-def multiply(x: Array, filters: Array | Filters, b: Array | None, cut: Plan, way: Transform, out: Array) -> None:
+def multiply(
+    sources: list[Source], filters: Array | Filters, b: Array | None, cut: Plan, way: Transform, out: Array
+) -> None:
     """Transform a block's cells, of all channels; then, a few filters at a time, multiply and transform back."""
-    C, K, a = x.shape[1], out.shape[1], way.a
+    C, K, a = channels(sources), out.shape[1], way.a
 
     def product(block: Block, cells: Array, some: slice) -> None:
         k = some.stop - some.start
@@ -215,42 +223,69 @@ def multiply(x: Array, filters: Array | Filters, b: Array | None, cut: Plan, way
         tiles.to_outputs(products, block, way, None if b is None else b[some], out[:, some])
 
     for block in cut.blocks:
-        cells = transformed(x, block, cut, way.cells, way.m, out.dtype)
+        cells = transformed(sources, block, cut.workers, way.cells, way.m, out.dtype)
         threads.spread(partial(product, block, cells), tiles.parts(K, cut.few), cut.workers)
 
 
-def transformed(x: Array, block: Block, cut: Plan, matrix: Array, m: int, dtype: np.dtype[Any]) -> Array:
-    """Transform a block's cells of x (N, C, H, W): (a, a, C, T), in a buffer."""
-    C, a = x.shape[1], len(matrix)
-    cells = workspace.array("cells", (a, a, C, block.tiles), dtype)
+def channels(sources: list[Source]) -> int:
+    """Count them, over all sources."""
+    return sum(source.planes.shape[1] for source in sources)
 
-    def some(channels: slice) -> None:
-        tiles.of_cells(x, block, channels, matrix, m, cut.vertical, cut.horizontal, cells)
 
-    threads.spread(some, tiles.parts(C, -(-C // cut.workers)), cut.workers)
+def transformed(
+    sources: list[Source], block: Block, workers: int, matrix: Array, m: int, dtype: np.dtype[Any]
+) -> Array:
+    """Transform a block's cells of all sources: (a, a, C, T), in a buffer."""
+    a, each = len(matrix), sources[0].planes.shape[1]
+    cells = workspace.array("cells", (a, a, each * len(sources), block.tiles), dtype)
+
+    def some(piece: tuple[int, slice]) -> None:
+        number, part = piece
+        tiles.of_cells(sources[number], block, part, matrix, m, cells[:, :, number * each : (number + 1) * each])
+
+    parts = tiles.parts(each, -(-each // workers))
+    threads.spread(some, [(number, part) for number in range(len(sources)) for part in parts], workers)
     return cells
 
 
-def filter_gradient(x: Array, dy: Array, vertical: Axis, horizontal: Axis, way: Transform, out: Array) -> None:
-    """Sum over all tiles the products of dy's tiles and x's, and transform the sums back: out (K, C, 3, 3).
+# --- Gradients -------------------------------------------------------------------------------------------------------
 
-    `way` is F(3, m): the m x m cells of a tile of dy stand where a filter's taps do.
+
+def image_gradient(dy: Array, w: Array, down: Fold, across: Fold, out: Array) -> None:
+    """Correlate dy (N, K, OH, OW) with filters turned round, one for each phase of the image: out (N, C, H, W)."""
+    dtype, phases = out.dtype, down.phases * across.phases
+    shape = (out.shape[0], phases * out.shape[1], len(folding.span(down)), len(folding.span(across)))
+    images = out if phases == 1 else workspace.array("images", shape, dtype)
+    way = tiles.transform(tiles.tile(shape), 3, dtype)
+    filters = partial(_transform, folding.turned_filters(w, down, across), way)
+    correlate(folding.seen_by_image(dy, down, across), filters, None, way, out=images)
+    if images is not out:
+        folding.interleave(images, down, across, out)
+
+
+def filter_gradient(sources: list[Source], dy: Array, down: Fold, across: Fold, out: Array) -> None:
+    """Sum over all tiles the products of dy's tiles and x's, and transform the sums back: out (K, C, FH, FW).
+
+    By F(3, m): the m x m cells of a tile of dy stand where a filter's taps do.
     """
-    (N, C), K, a, m, dtype = x.shape[:2], dy.shape[1], way.a, way.taps.shape[1], out.dtype
-    cut = plan(N, C, K, vertical, horizontal, m, dtype)
-    down, across = (Axis(axis.outputs, 1, 1, 0, 1, axis.outputs) for axis in (vertical, horizontal))
+    C, K, m, dtype = channels(sources), dy.shape[1], tiles.tile(dy.shape), out.dtype
+    cut, way = plan(dy.shape, C, m, dtype), tiles.transform(3, m, dtype)
+    a, plain = way.a, out.shape[1:] == (C, 3, 3)
+    folded = out if plain else workspace.array("folded", (K, C, 3, 3), dtype)
 
-    def add(block: Block, cells: Array, gradients: Array, sums: Array, part: slice) -> None:
+    def add(block: Block, cells: Array, gradients: Source, sums: Array, part: slice) -> None:
         products = workspace.array("products", (a, a, part.stop - part.start, block.tiles), dtype)
-        every = slice(0, products.shape[2])
-        tiles.of_cells(gradients[:, part], block, every, way.taps, m, down, across, products)
+        some = gradients._replace(planes=gradients.planes[:, part])
+        tiles.of_cells(some, block, slice(0, products.shape[2]), way.taps, m, products)
         product = np.matmul if block is cut.blocks[0] else blas.accumulate
         product(products, cells.swapaxes(2, 3), out=sums[:, :, part])
 
     for some in tiles.parts(K, FILTERS // (a * a * C * dtype.itemsize)):
         sums = workspace.array("filters", (a, a, some.stop - some.start, C), dtype)
         for block in cut.blocks:
-            cells = transformed(x, block, cut, way.cells, m, dtype)
-            add_some = partial(add, block, cells, dy[:, some], sums)
+            cells = transformed(sources, block, cut.workers, way.cells, m, dtype)
+            add_some = partial(add, block, cells, Source(dy[:, some], 0, 0), sums)
             threads.spread(add_some, tiles.parts(sums.shape[2], cut.few), cut.workers)
-        tiles.to_filters(sums, way, out[some])
+        tiles.to_filters(sums, way, folded[some])
+    if not plain:
+        folding.unfold(folded, down, across, out)

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impls.arguments import Array, Axis
+from impls.arguments import Array
+from impls.folding import Source
 from impls.workspace import Workspace
 
 POINTS = tuple(
@@ -129,28 +130,26 @@ def _even(whole: int, most: int) -> int:
 # --- The transforms --------------------------------------------------------------------------------------------------
 
 
-def of_filters(w: Array, way: Transform, out: Array, turned: bool = False) -> None:
-    """Transform filters w (k, c, 3, 3), turned round for the gradient of the image, to out (a, a, k, c).
+def of_filters(w: Array, way: Transform, out: Array) -> None:
+    """Transform filters w (k, c, 3, 3) to out (a, a, k, c).
 
     Both directions in one product, of 9 terms. It rounds a term ten times where two products would eight times; A^T,
     whose powers of two multiply exactly, rounds it twice less than is allowed for.
     """
-    taps = way.taps[:, ::-1] if turned else way.taps
-    both = np.kron(taps.astype(np.float64), taps).astype(w.dtype)
+    both = np.kron(way.taps.astype(np.float64), way.taps).astype(w.dtype)
     np.matmul(both, w.reshape(-1, both.shape[1]).T, out=out.reshape(both.shape[0], -1))
 
 
-def of_cells(
-    x: Array, block: Block, channels: slice, matrix: Array, m: int, vertical: Axis, horizontal: Axis, out: Array
-) -> None:
-    """Transform cells of x (N, C, H, W) in both directions by the matrix (a, s): tiles of s x s, every m-th, to out.
+def of_cells(source: Source, block: Block, channels: slice, matrix: Array, m: int, out: Array) -> None:
+    """Transform cells in both directions by the matrix (a, s): tiles of s x s, every m-th, of these channels alone.
 
-    out (a, a, C, T) is written for these channels alone. What lies outside the image is 0.
+    To the same channels of out (a, a, C, T). What lies outside the planes is 0.
     """
     a, s = matrix.shape
+    x, top, left = source
     tall, wide = (block.rows - 1) * m + s, (block.width - 1) * m + s
-    down, rows = _overlap(block.ty * m - vertical.before, tall, vertical.image)
-    across, columns = _overlap(-horizontal.before, wide, horizontal.image)
+    down, rows = _overlap(block.ty * m - top, tall, x.shape[2])
+    across, columns = _overlap(-left, wide, x.shape[3])
     images = slice(block.n, block.n + block.images)
     for some in _channels(channels, 2 * a * a * block.tiles * out.itemsize):
         c, T = some.stop - some.start, block.tiles

@@ -16,6 +16,7 @@ from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.checksum import terms, unit
 from oracles.data import recipe
+from oracles.folded import Folded
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Axis, Geometry
 from oracles.rounding import DIRECT, Arithmetic
@@ -284,12 +285,13 @@ def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: 
 
 
 def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: Winograd, number: Format) -> float:
-    """Bound one element of a dense convolution at stride 1, of those blocks alone."""
+    """Bound one element of a convolution that fits the transform, of those blocks alone."""
     blocks = dict(blocks)
     axes, spot = [g.vertical, g.horizontal], list(place[2:])
+    plain = Folded.of(g, winograd.r).plain
     if name != "dw":  # only the tiles that may hold the element
         for i, axis in enumerate(axes):
-            around = _around(axis, name, spot[i], winograd.m - 1)
+            around = (_around if plain else _near)(axis, name, spot[i], winograd.m - 1)
             if around is None:
                 return 0.0
             cells, windows, axes[i], spot[i] = around
@@ -314,6 +316,29 @@ def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slic
     first, last = max(0, low + axis.pad_before - axis.extent + 1), min(axis.out - 1, high - 1 + axis.pad_before)
     before, after = low - axis.starts[first], axis.starts[last] + axis.extent - high
     return slice(low, high), slice(first, last + 1), Axis(high - low, axis.extent, 1, 1, before, after), index - low
+
+
+def _near(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
+    """Do the same for a filter that is large or strided, whose tiles may reach over what windows leave at the end."""
+    F, S, P = axis.extent, axis.stride, axis.pad_before
+    if name == "y":
+        first, last = max(0, index - margin), min(axis.out - 1, index + margin)
+        whole = last == axis.out - 1
+        begin, end = axis.starts[first], axis.size + axis.pad_after if whole else axis.starts[last] + F
+        low, high = max(0, begin), min(axis.size, end)
+        if low >= high:
+            return None
+        small = Axis(high - low, F, S, 1, low - begin, end - high)
+        return slice(low, high), slice(first, last + 1), small, index - first
+    low, high = max(0, index - margin * S), min(axis.size, index + margin * S + 1)
+    taps = -(-F // S) + 2 * margin + 3
+    first = min(axis.out - 1, max(0, (low + P) // S - taps))
+    last = max(first, min(axis.out - 1, (high - 1 + P) // S + margin))
+    low = max(low, axis.starts[first])
+    if low > index:
+        return None
+    before, after = low - axis.starts[first], max(0, axis.starts[last] + F - high)
+    return slice(low, high), slice(first, last + 1), Axis(high - low, F, S, 1, before, after), index - low
 
 
 # pools: the definition itself, on a cut-out that holds the windows in question
