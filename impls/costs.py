@@ -87,7 +87,7 @@ def winograd(layer: Layer, rates: Rates) -> float:
     count = layer.N * -(-layer.vertical.outputs // m) * -(-layer.horizontal.outputs // m)
     products = frequencies * max(count, winograd_tiles.DOZEN) * layer.K * c * rates.small
     tiles = frequencies * count * (layer.G * c + layer.K / 2) * rates.tile
-    filters = frequencies * layer.K * c * rates.filter
+    filters = frequencies * layer.K * c * rates.filter * (1 if phases * blocks == 1 else 2)  # folded first
     calls = CALL * layer.G * max(2, c * k * count / winograd_tiles.SMALL)
     if layer.backward:  # dx transforms filters, dw sums of their gradients
         return 2 * (products + calls + filters) + 2 * tiles
@@ -119,7 +119,7 @@ LENGTHS = ((3, 12), (5, 15), (7, 19), (11, 31), (15, 47), (31, 63))  # a filter'
 def rates() -> Rates:
     """Give this machine's, from the cache directory or measured now."""
     machine, path = described(), cache()
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # absent, or not what was written
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["machine"] == machine:
             return Rates(**{name: _positive(value) for name, value in kept["rates"].items()})
