@@ -45,6 +45,21 @@ class Tile(NamedTuple):
         return slice(self.ox, self.ox + self.width)
 
 
+class Strip(NamedTuple):
+    """What of the image lies under a tile: every so many rows, `height` of them, and `length` cells for each lane.
+
+    down, rows and spans: where in the strip the image's rows, and its cells for each lane, are to go.
+    """
+
+    every: int
+    height: int
+    length: int
+    padded: bool
+    down: slice
+    rows: slice
+    spans: tuple[tuple[slice, slice], ...]
+
+
 class Lane(NamedTuple):
     """The window's cells first, first + period, ...: those that see the same one of S interleaved images.
 
@@ -98,19 +113,14 @@ def columns(
 
     image (G, c, H, W) -> (G, c*FH*FW, T), in the buffer of that name; or a view of the image, if that has them.
     """
-    G, c, _, W = image.shape
+    G, c = image.shape[:2]
     FH, FW, width = vertical.window, horizontal.window, tile.width
     if FH * FW == 1 and are_columns(image, vertical, horizontal, dtype):
         return image[:, :, tile.down, tile.across].reshape(G, c, -1)
-    # The strip: down, each cell that some window sees; across, a part for each lane, so that outputs lie side by side.
-    every = math.gcd(vertical.stride, vertical.dilation if FH > 1 else 0)
-    height = ((tile.rows - 1) * vertical.stride + vertical.extent - 1) // every + 1
-    down, rows = overlap(tile.oy * vertical.stride - vertical.before, every, height, vertical.image)
-    side, length = lanes(horizontal), width + reach(horizontal)
+    every, height, length, padded, down, rows, spans = seen(vertical, horizontal, tile)
+    side = lanes(horizontal)
     strip = workspace.array(into if FH * FW == 1 else "strip", (G, c, height, len(side), length), dtype)
-    left = tile.ox * horizontal.stride - horizontal.before
-    spans = [overlap(left + lane.phase, horizontal.stride, length, W) for lane in side]
-    if down != slice(0, height) or any(across != slice(0, length) for across, _ in spans):
+    if padded:
         strip[...] = 0
     for lane, (across, cells) in zip(side, spans, strict=True):
         strip[:, :, down, lane.first, across] = image[:, :, rows, cells]
@@ -126,6 +136,22 @@ def columns(
         steps = (g, s, vertical.dilation // every * y, lane.step * x, vertical.stride // every * y)
         np.copyto(place, np.ndarray(place.shape, row, strip, lane.first * part + lane.shift * x, steps))
     return buffer.view(dtype).reshape(G, c * FH * FW, tile.rows * width)
+
+
+@lru_cache(maxsize=16)  # for small calls, whose time it is; of many tiles it would take more memory than the tile
+def seen(vertical: Axis, horizontal: Axis, tile: Tile) -> Strip:
+    """Find the strip under a tile: down, each cell that some window sees; across, what each lane sees, in a part each.
+
+    So outputs lie side by side.
+    """
+    every = math.gcd(vertical.stride, vertical.dilation if vertical.window > 1 else 0)
+    height = ((tile.rows - 1) * vertical.stride + vertical.extent - 1) // every + 1
+    down, rows = overlap(tile.oy * vertical.stride - vertical.before, every, height, vertical.image)
+    length, left = tile.width + reach(horizontal), tile.ox * horizontal.stride - horizontal.before
+    side = lanes(horizontal)
+    spans = tuple(overlap(left + lane.phase, horizontal.stride, length, horizontal.image) for lane in side)
+    padded = down != slice(0, height) or any(across != slice(0, length) for across, _ in spans)
+    return Strip(every, height, length, padded, down, rows, spans)
 
 
 def tiles(vertical: Axis, horizontal: Axis, size: int) -> Iterator[Tile]:
