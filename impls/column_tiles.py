@@ -5,6 +5,8 @@ Three steps make a tile:
     strip     the rows of the padded image that lie under the tile
     columns   all windows of the strip, copied from one strided view into a buffer that every tile uses again
     product   filters times columns, straight into the tile's place in the output
+
+Where the buffer has no room for all channels of a tile, it is filled several times, and BLAS adds up the products.
 """
 
 from __future__ import annotations
@@ -16,12 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impls import arguments, threads
+from impls import arguments, blas, threads
 from impls.arguments import Array, Axis
 from impls.workspace import Workspace
 
 BYTES = 1 << 20  # of columns in a tile: what fits an L2 cache
-FEWEST = 256  # columns in a tile, however many bytes: with fewer, a product is slowed down by arranging the filters
+WIDE = 1024  # columns that a tile is to have: BLAS arranges the filters anew for each
+FEWEST = 256  # columns in a tile, and cells in a column, however many bytes: with fewer, a product is slowed down
 
 workspace = Workspace()
 
@@ -83,21 +86,28 @@ def correlate(
     offset = None if b is None else arguments.wide(b).reshape(G, k, 1)
     direct = y.dtype == rows.dtype and y.strides[3:] == (y.shape[4] * y.itemsize, y.itemsize)
     copied = not (direct and are_columns(images, vertical, horizontal, rows.dtype))
-    cut = list(tiles(vertical, horizontal, size=G * cells * rows.itemsize * copied))
+    FF, outputs = vertical.window * horizontal.window, vertical.outputs * horizontal.outputs
+    share, workers = C // G, threads.count(out.size * cells)
+    if copied:  # as many channels at a time as leave room for a wide tile
+        share = even(share, max(BYTES // (G * FF * rows.itemsize * min(outputs, WIDE)), -(-FEWEST // FF)))
+    size = G * share * FF * rows.itemsize * copied
+    cut = list(tiles(vertical, horizontal, size, times=workers if N == 1 else 1))
 
     def multiply(piece: tuple[int, Tile]) -> None:
         n, tile = piece
-        windows = columns(images[n], vertical, horizontal, tile, rows.dtype, turned=turned)
         target = y[n, :, :, tile.down, tile.across]
-        shape = (G, k, windows.shape[2])
+        shape = (G, k, tile.rows * tile.width)
         product = target.reshape(shape) if direct else workspace.array("product", shape, rows.dtype)
-        np.matmul(rows, windows, out=product)
+        for c in range(0, C // G, share):
+            windows = columns(images[n, :, c : c + share], vertical, horizontal, tile, rows.dtype, turned=turned)
+            multiplied = np.matmul if c == 0 else blas.accumulate
+            multiplied(rows[:, :, c * FF : (c + share) * FF], windows, out=product)
         if offset is not None:
             product += offset
         if not direct:
             target[...] = product.reshape(target.shape)
 
-    threads.spread(multiply, [(n, tile) for n in range(N) for tile in cut], threads.count(out.size * cells))
+    threads.spread(multiply, [(n, tile) for n in range(N) for tile in cut], workers)
 
 
 def columns(
@@ -154,11 +164,16 @@ def seen(vertical: Axis, horizontal: Axis, tile: Tile) -> Strip:
     return Strip(every, height, length, padded, down, rows, spans)
 
 
-def tiles(vertical: Axis, horizontal: Axis, size: int) -> Iterator[Tile]:
-    """Cut the output into whole rows, or rows into parts where one alone is too long; a column is `size` bytes."""
+def tiles(vertical: Axis, horizontal: Axis, size: int, times: int = 1) -> Iterator[Tile]:
+    """Cut the output into whole rows, or rows into parts where one alone is too long; a column is `size` bytes.
+
+    Into a multiple of `times` strips of rows, if that can be, so that each of as many threads has the same to do.
+    """
     OH, OW = vertical.outputs, horizontal.outputs
     most = max(BYTES // max(1, size), FEWEST)
     rows, width = even(OH, max(most // OW, -(-FEWEST // OW))), even(OW, most)
+    if times > 1:
+        rows = -(-OH // min(OH, -(-OH // (rows * times)) * times))
     for oy in range(0, OH, rows):
         for ox in range(0, OW, width):
             yield Tile(oy, ox, min(rows, OH - oy), min(width, OW - ox))

@@ -7,7 +7,8 @@ Why it is fast. The columns are multiplied while they are still in the L2 cache.
 were one number, since NumPy takes longer to begin a row than to move it. The buffer is not asked for anew in each call,
 which would cost more than to fill it. And a window of one cell needs no columns: the image has them.
 
-What it costs. The filters are read once for each tile; so that this is little, a tile has at least 256 columns. Strips
+What it costs. BLAS arranges the filters anew for each tile; so that this is little, a tile has some 1000 columns, and
+where they would not fit for all channels, they are made for some at a time, whose products BLAS adds up. Strips
 overlap by FH - S rows. Where an image has hardly more columns than a tile, the textbook is as fast. Beside the result
 it takes 1 MB, or 256 columns and the rest of their last row, and a strip; a gradient, a few times that and the filters.
 Each thread has its own.

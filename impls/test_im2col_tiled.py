@@ -231,3 +231,13 @@ def test_a_buffer_is_kept_until_a_larger_one_is_asked_for() -> None:
     assert np.shares_memory(larger, workspace.array("a", (1, 1), single))
     assert all(workspace.array(name, (5,), single).ctypes.data % LINE == 0 for name in "abc")
     assert not np.shares_memory(larger, in_a_new_thread(lambda: workspace.array("a", (4, 5), single)))
+
+
+def test_a_buffer_that_grows_goes_before_the_larger_one_comes() -> None:
+    def grown() -> np.ndarray:
+        workspace, size = Workspace(), np.dtype(np.uint8)
+        workspace.array("a", (3 * MB,), size)
+        workspace.array("a", (4 * MB,), size)
+        return np.zeros(0)
+
+    assert 4 * MB <= extra_memory(grown) < 5 * MB
