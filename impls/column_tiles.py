@@ -86,12 +86,9 @@ def correlate(
     offset = None if b is None else arguments.wide(b).reshape(G, k, 1)
     direct = y.dtype == rows.dtype and y.strides[3:] == (y.shape[4] * y.itemsize, y.itemsize)
     copied = not (direct and are_columns(images, vertical, horizontal, rows.dtype))
-    FF, outputs = vertical.window * horizontal.window, vertical.outputs * horizontal.outputs
-    share, workers = C // G, threads.count(out.size * cells)
-    if copied:  # as many channels at a time as leave room for a wide tile
-        share = even(share, max(BYTES // (G * FF * rows.itemsize * min(outputs, WIDE)), -(-FEWEST // FF)))
-    size = G * share * FF * rows.itemsize * copied
-    cut = list(tiles(vertical, horizontal, size, times=workers if N == 1 else 1))
+    FF, workers = vertical.window * horizontal.window, threads.count(out.size * cells)
+    room = (BYTES, FEWEST, WIDE) if copied else None
+    share, cut = plan(C // G, vertical, horizontal, G * rows.itemsize, workers if N == 1 else 1, room)
 
     def multiply(piece: tuple[int, Tile]) -> None:
         n, tile = piece
@@ -108,6 +105,22 @@ def correlate(
             target[...] = product.reshape(target.shape)
 
     threads.spread(multiply, [(n, tile) for n in range(N) for tile in cut], workers)
+
+
+@lru_cache(maxsize=16)
+def plan(
+    c: int, vertical: Axis, horizontal: Axis, size: int, times: int, room: tuple[int, int, int] | None
+) -> tuple[int, list[Tile]]:
+    """Choose how many of c channels are made columns of at a time, as many as leave room for a wide tile; and tiles.
+
+    A cell of a column is `size` bytes; `room` is (BYTES, FEWEST, WIDE), None where the image is its own columns.
+    """
+    if room is None:
+        return c, [*tiles(vertical, horizontal, 0, times)]
+    most, fewest, wide = room
+    FF, outputs = vertical.window * horizontal.window, vertical.outputs * horizontal.outputs
+    share = even(c, max(most // (size * FF * min(outputs, wide)), -(-fewest // FF)))
+    return share, [*tiles(vertical, horizontal, size * share * FF, times)]
 
 
 def columns(
