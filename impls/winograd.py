@@ -222,6 +222,14 @@ def multiply(
         np.matmul(taken, cells, out=products)
         tiles.to_outputs(products, block, way, None if b is None else b[some], out[:, some])
 
+    def whole(block: Block) -> None:
+        cells = transformed(sources, block, 1, way.cells, way.m, out.dtype)
+        for some in tiles.parts(K, cut.few):
+            product(block, cells, some)
+
+    if len(cut.blocks) % cut.workers == 0:  # each thread's tiles stay with it
+        threads.spread(whole, cut.blocks, cut.workers)
+        return
     for block in cut.blocks:
         cells = transformed(sources, block, cut.workers, way.cells, way.m, out.dtype)
         threads.spread(partial(product, block, cells), tiles.parts(K, cut.few), cut.workers)

@@ -114,6 +114,7 @@ def blocks(N: int, outputs: tuple[int, int], m: int, most: int) -> list[Block]:
         images = _even(N, most // (height * width))
         return [Block(n, min(images, N - n), 0, height, width) for n in range(0, N, images)]
     rows = _even(height, max(1, most // width))
+    rows = -(-height // min(height, -(-height // (2 * rows)) * 2))  # an even number of blocks, for two threads
     return [Block(n, 1, ty, min(rows, height - ty), width) for n in range(N) for ty in range(0, height, rows)]
 
 
