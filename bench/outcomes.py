@@ -24,6 +24,7 @@ class Lap:
     again: float
     extra_bytes: int
     faults: float
+    onnxruntime: float | None = None  # seconds, where it is installed and has such a call
 
     @property
     def ratio(self) -> float:
@@ -83,6 +84,10 @@ def line(outcome: Outcome, width: int) -> str:
     if outcome.laps:
         most = max(lap.extra_bytes for lap in outcome.laps) / 2**20
         notes.append(f"extra memory {most:.1f} MB, page faults {sum(lap.faults for lap in outcome.laps):.0f}")
+    others = [(lap.count, lap.onnxruntime, lap.theirs) for lap in outcome.laps]
+    if others and all(seconds is not None for _, seconds, _ in others):
+        runtime = sum(count * (seconds or 0.0) for count, seconds, _ in others)
+        notes.append(f"torch/onnxruntime {sum(count * theirs for count, _, theirs in others) / runtime:.2f}")
     if outcome.reason:
         notes.append(outcome.reason)
     found = f"{outcome.told:<{width}}  {sign}{outcome.goal:6.2f}  {outcome.measured:8.2f}  {outcome.verdict}"

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench import gate, machine, roofs
+from bench import gate, machine, onnx_session, roofs
 from bench.duel import PAIRS, duel
 from bench.gate import Gate
 from bench.goals import ROWS, Part, Row
@@ -66,12 +66,17 @@ class Race:
                 raise NotTimed(f"{subject.name}: {found.reason}")
         judged = self.gate.judged(ours, part.case)
         call, other = contestant(ours, part), gate.prepared(theirs, part.case)
-        times = duel({"ours": call, "theirs": other, "again": other}, self.pairs)
+        calls = {"ours": call, "theirs": other, "again": other}
+        if onnx_session.offered(part.case):
+            calls["onnxruntime"] = session = onnx_session.prepared(part.case)
+            if not (verdict := gate.held(theirs, part.case, session())).agrees:
+                raise NotTimed(f"onnxruntime: {verdict.message}")
+        times = duel(calls, self.pairs)
         medians = {name: timing.median for name, timing in times.items()}
         extra = max(0, judged.peak - judged.result_bytes)
         return Lap(
             part.name, part.ours, part.count, medians["ours"], medians["theirs"], medians["again"], extra,
-            times["ours"].warm_faults,
+            times["ours"].warm_faults, medians.get("onnxruntime"),
         )  # fmt: skip
 
 

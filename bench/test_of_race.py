@@ -6,7 +6,9 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
-from bench import goals, race, roofs
+import pytest
+
+from bench import gate, goals, onnx_session, race, roofs
 from bench.duel import Timing, duel
 from bench.fakes import CONV, CORRECT, flipped, subject
 from bench.goals import ROWS, Part, Row
@@ -161,3 +163,19 @@ def test_goals_of_ours_alone_are_measured(monkeypatch):
     assert found.at_most
     assert found.measured is not None
     assert [*roofs.run("threads", 1)] == []
+
+
+def test_onnx_runtime_runs_beside_where_it_has_such_a_call():
+    laps = (Lap("a", "auto", 2, 1.0, 3.0, 3.0, 0, 0.0, 4.0), Lap("b", "auto", 1, 1.0, 1.0, 1.0, 0, 0.0, 6.0))
+    assert "torch/onnxruntime 0.50" in line(Outcome("r", "a row", 1.0, 1.25, laps=laps), 0)
+    some = (laps[0], replace(laps[1], onnxruntime=None))
+    assert "onnxruntime" not in line(Outcome("r", "a row", 1.0, 1.25, laps=some), 0)
+    assert not onnx_session.offered(replace(CONV, dtype="float64"))
+    assert not onnx_session.offered(replace(CONV, operation="conv2d_backward"))
+
+
+def test_onnx_runtime_computes_the_layer():
+    for library in onnx_session.LIBRARIES:
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    assert onnx_session.offered(CONV)
+    assert gate.held(CORRECT, CONV, onnx_session.prepared(CONV)()).agrees
