@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Arithmetic:
         """Whether convolutions go through a transform, so that even integers come out with rounding errors."""
         return self.fft or self.winograd is not None
 
-    @property
+    @cached_property
     def ways(self) -> list[str]:
         """The ways that are declared, one by one."""
         return self.accuracy.split(" or ")
@@ -53,7 +54,7 @@ class Arithmetic:
         """Whether convolutions may be products of spectra."""
         return "fft" in self.ways
 
-    @property
+    @cached_property
     def winograd(self) -> Winograd | None:
         """The transform of Winograd's that is declared, if one is."""
         return next((Winograd.parse(way) for way in self.ways if way.startswith("winograd")), None)
