@@ -1,9 +1,9 @@
-"""The fastest of ours for each layer: im2col in tiles, Winograd's tiles, or a product of spectra, chosen by its sizes.
+"""The fastest of ours for each layer: columns in tiles, Winograd's tiles, spectra or bands, chosen by its sizes.
 
 None of them is the fastest everywhere. Winograd saves three quarters of the multiplications of a 3 x 3 filter and pays
 for it by the tile and by the filter; a product of spectra takes the same time for all filters, which is long; im2col
-has no price but the columns. `costs` predicts what each takes from sizes alone, so that the choice costs some
-microseconds once for each shape, and is the same for every call of it.
+has no price but the columns; bands are for channels with filters of their own. `costs` predicts what each takes from
+sizes alone, so that the choice costs some microseconds once for each shape, and is the same for every call of it.
 
 What it costs. Results are those of the algorithm chosen, so the bound is that of the least accurate. A machine is
 measured once, when the first layer comes that is large enough for it to matter.
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from impls import arguments, costs, fft, im2col_tiled, winograd
+from impls import arguments, costs, depthwise, fft, im2col_tiled, pools, winograd
 from impls.arguments import Array, Padding, Pair
 from impls.costs import Layer
 
@@ -28,9 +28,10 @@ accuracy = f"fft or {winograd.accuracy}"
 options = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
 
 out_size = arguments.out_size
-max_pool2d, max_pool2d_backward = im2col_tiled.max_pool2d, im2col_tiled.max_pool2d_backward
-avg_pool2d, avg_pool2d_backward = im2col_tiled.avg_pool2d, im2col_tiled.avg_pool2d_backward
-l2_pool2d, l2_pool2d_backward = im2col_tiled.l2_pool2d, im2col_tiled.l2_pool2d_backward
+max_pool2d, max_pool2d_backward = pools.max_pool2d, pools.max_pool2d_backward
+max_pool2d_values = pools.max_pool2d_values
+avg_pool2d, avg_pool2d_backward = pools.avg_pool2d, pools.avg_pool2d_backward
+l2_pool2d, l2_pool2d_backward = pools.l2_pool2d, pools.l2_pool2d_backward
 
 LEAST = 2e6  # multiply-adds; of less, im2col has done the most when another algorithm begins
 SURE = (
@@ -109,7 +110,9 @@ def _algorithm(
 
 @lru_cache(maxsize=1024)
 def chosen(layer: Layer) -> ModuleType:
-    """Choose the algorithm whose time is predicted to be the least."""
+    """Choose the algorithm whose time is predicted to be the least; a channel by itself goes to `depthwise`."""
+    if layer.C == layer.G > 1:
+        return depthwise
     if layer.work < LEAST or layer.window == 1:
         return im2col_tiled
     rates, candidates = costs.rates(), []

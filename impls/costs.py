@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from impls import arguments, blas, column_tiles, winograd_tiles
+from impls import arguments, blas, column_tiles, fft_costs, winograd_tiles
 from impls.arguments import Axis
 from impls.folding import Fold, Source
 
@@ -95,21 +95,10 @@ def winograd(layer: Layer, rates: Rates) -> float:
 
 
 def fft(layer: Layer, rates: Rates) -> float:
-    """Predict nanoseconds: tiles of about four filters' extents, L by L/2 complex frequencies, DFTs as products."""
-    F = max(axis.extent for axis in (layer.vertical, layer.horizontal))
-    L = next((length for extent, length in LENGTHS if extent >= F), 2 * F)
-    count = math.prod(-(-(axis.reach - axis.extent + 1) // (L - F + 1)) for axis in (layer.vertical, layer.horizontal))
-    frequencies, c = L * (L // 2 + 1), layer.C // layer.G
-    products = 4 * frequencies * max(layer.N * count, winograd_tiles.DOZEN) * layer.K * c * rates.small
-    each = 3 * L**3 * rates.product + 4 * L * L * rates.tile
-    tiles = layer.N * count * (layer.C + layer.K) * each
-    filters = layer.K * c * each / 2
-    if layer.backward:
-        return 2 * products + 2 * filters + 2 * tiles
-    return 5 * CALL + products + tiles + (0 if layer.ready else filters)
-
-
-LENGTHS = ((3, 12), (5, 15), (7, 19), (11, 31), (15, 47), (31, 63))  # a filter's extent, and the best tile for it
+    """Predict nanoseconds as `fft_costs` does, on a machine whose products take as long as this one's."""
+    N, K, c, G = layer.N, layer.K, layer.C // layer.G, layer.G
+    once = fft_costs.expected(N, K, c, layer.vertical, layer.horizontal, G, layer.ready)
+    return once * rates.product / Rates().product * (2 if layer.backward else 1)
 
 
 # --- The rates of this machine ---------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls import arguments, auto, costs, fft, im2col_tiled, winograd
+from impls import arguments, auto, costs, depthwise, fft, im2col_tiled, winograd
 from impls.costs import Layer, Rates
 from impls.whole_numbers import whole
 
@@ -46,7 +46,7 @@ def layer(C: int, K: int, W: int, F: int, S: int = 1, P: int = 0, G: int = 1, **
         (layer(3, 96, 227, 11, S=4, ready=True), winograd),
         (layer(128, 128, 56, 3, S=2, P=1, ready=True), im2col_tiled),
         (layer(256, 64, 56, 1), im2col_tiled),
-        (layer(32, 32, 112, 3, P=1, G=32), im2col_tiled),
+        (layer(32, 32, 112, 3, P=1, G=32), depthwise),
         (layer(16, 16, 128, 31, P=15, ready=True), fft),
         (layer(4, 4, 8, 3), im2col_tiled),
     ],
