@@ -138,14 +138,15 @@ class Folded:
     def dx(self, folded: np.ndarray, groups: int) -> np.ndarray:
         """Give the image's cells what its phases have: (N, groups * phases * c, ...), by place -> (N, C, H, W)."""
         V, H = self.vertical, self.horizontal
-        N, sides = len(folded), folded.shape[2:]
-        split = folded.reshape(N, groups, V.phases, H.phases, -1, *sides)
-        found = np.zeros((N, groups, split.shape[4], V.axis.size, H.axis.size))
+        (N, channels), sides = folded.shape[:2], folded.shape[2:]
+        c = channels // (groups * V.phases * H.phases)  # told, since an empty batch leaves it open
+        split = folded.reshape(N, groups, V.phases, H.phases, c, *sides)
+        found = np.zeros((N, groups, c, V.axis.size, H.axis.size))
         for iy in range(V.axis.size):
             for ix in range(H.axis.size):
                 (u, p), (v, q) = (divmod(i + line.axis.pad_before, line.phases) for i, line in ((iy, V), (ix, H)))
                 found[..., iy, ix] = split[:, :, p, q, :, u - V.places.start, v - H.places.start]
-        return found.reshape(N, -1, V.axis.size, H.axis.size)
+        return found.reshape(N, groups * c, V.axis.size, H.axis.size)
 
     def _taps(self, w: np.ndarray, phase: tuple[int, int], block: tuple[int, int]) -> np.ndarray:
         r = self.vertical.r
