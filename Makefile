@@ -8,14 +8,16 @@ ENGINES := .venv-engines
 # What engines are known to do otherwise: a run is green where nothing else, and nothing less, is found.
 EXPECTED := $(wildcard properties/findings/expected.toml)
 # What comes with the suite, and torch; and the engines that make test looks at as well, for a short time.
-OURS     := $(addprefix --impl=,loops im2col im2col-tiled fft separable torch-cpu)
+OURS     := $(addprefix --impl=,loops im2col im2col-tiled winograd fft separable auto torch-cpu)
 RUNTIMES := onnxruntime jax openvino opencv
+# Rows of the race, by name and pattern.
+ROWS   ?= *
 # A worker on each core: more threads would only wait for each other.
 ONE_THREAD := OMP_NUM_THREADS=1
 # The tests' cases are those of the files at hand: others in each commit, and the same wherever it is tested.
 SEED   ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree}) 2>/dev/null)
 
-.PHONY: verify test mutants bench speed tightness report engines clean
+.PHONY: verify test mutants bench race speed tightness report engines clean
 
 verify: $(VENV)/ready  ## every property on what comes with the suite and on torch, the matrix, and a page
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/ -n $(JOBS) --dist=worksteal --budget=600 $(OURS); status=$$?; \
@@ -37,6 +39,9 @@ mutants: $(VENV)/ready  ## every planted fault before every property: what kills
 
 bench: $(VENV)/ready  ## how fast every layer is in every implementation; one thread, unless OMP_NUM_THREADS says more
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest bench/ --too-slow=0.12 --benchmark-save=bench
+
+race: $(VENV)/ready  ## ours against torch in turns, goal by goal; ROWS='vgg16*,7x7' chooses
+	$(ONE_THREAD) $(BIN)/python -m bench.race --rows='$(ROWS)'
 
 speed: $(VENV)/ready  ## how fast the suite itself is, in CPU time
 	$(ONE_THREAD) $(BIN)/python -m pytest properties/selfcheck/test_speed.py --benchmark-only \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Union
 
 import numpy as np
@@ -39,6 +40,8 @@ class Axis(NamedTuple):
 
 def integer(value: object, name: str, least: int) -> int:
     """Give `value` as an int. Raises ValueError unless it is an integer, NumPy's included, of at least `least`."""
+    if type(value) is int and value >= least:  # what it nearly always is; a small call has thirty of them
+        return value
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -77,6 +80,12 @@ def axis(
     D = integer(dilation, "dilation", 1)
     extent = D * (F - 1) + 1
     before, after = same(W, extent, S, padding) if isinstance(padding, str) else padding
+    return _laid(W, F, S, before, after, D, ceil_mode)
+
+
+@lru_cache(maxsize=4096)
+def _laid(W: int, F: int, S: int, before: int, after: int, D: int, ceil_mode: bool) -> Axis:
+    extent = D * (F - 1) + 1
     room = before + W + after - extent
     if room < 0:
         raise ValueError(
@@ -242,5 +251,7 @@ def common_dtype(**arrays: Array | None) -> np.dtype[Any]:
 
 def wide(array: Array) -> Array:
     """Give the array in native byte order and in the type sums run in: float32 for float16, else its own."""
+    if array.dtype.char in "fd" and array.dtype.isnative:
+        return array
     native = array.dtype.newbyteorder("=")
     return array.astype(np.float32 if native == np.float16 else native, copy=False)

@@ -180,7 +180,7 @@ class Declarations:
     accumulator: str = "float32"  # what narrow types are summed in
     deterministic: bool = True
     layouts: str = "any"  # "contiguous": C order, aligned, native, writable
-    accuracy: str = "direct"  # chooses the bound: "fft", "tf32", "winograd(4,3;0,1,-1,2,-1/2)"
+    accuracy: str = "direct"  # chooses the bound: "fft", "tf32", "winograd(4,3;0,1,-1,2,-1/2)", "fft or winograd(...)"
     limits: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)  # {"F": (3,), "S": (1, 2)}
     over_reads: int = 0  # bytes past the end of an input that a kernel may read, as vector loads do; never written
     subnormals: bool = True  # False: numbers smaller than the format's normal ones are taken for 0
@@ -325,6 +325,12 @@ def _count(attribute: str) -> Callable[[object], int]:
 
 
 def _accuracy(value: object) -> str:
+    if isinstance(value, str) and " or " in value:  # one that chooses among transforms
+        ways = [_accuracy(way.strip()) for way in value.split(" or ")]
+        kinds = [way.split("(")[0] for way in ways]
+        if sorted(kinds) != ["fft", "winograd"]:
+            raise ValueError(f"accuracy = {value!r}: accepted with 'or' are 'fft' and one 'winograd(TILE,F;points)'")
+        return " or ".join(ways)
     if isinstance(value, str) and value.startswith("winograd"):
         parse_winograd(value)
         return value.replace(" ", "")

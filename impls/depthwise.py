@@ -23,7 +23,8 @@ import numpy as np
 
 from impls import arguments, im2col, im2col_tiled
 from impls.arguments import Array, Axis, Padding, Pair
-from impls.im2col_tiled import even, exchanged, overlap, phases
+from impls.column_tiles import even, overlap
+from impls.image_gradients import exchanged, phases
 from impls.workspace import Workspace
 
 BYTES = 1 << 20  # of columns that are made together

@@ -126,9 +126,13 @@ _OURS = (
     Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
     Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
     Entry("im2col-tiled", "the same, a few rows at a time in a buffer that stays in cache", _module("im2col_tiled")),
+    Entry("winograd", "3x3 filters at stride 1 with a quarter of the multiplications", _module("winograd")),
     Entry("fft", "a product of spectra, tile by tile where that pays", _module("fft"), "scipy"),
     Entry(
         "separable", "pools alone: down the columns, then across the rows, a chunk in cache at a time", _module("pools")
+    ),
+    Entry(
+        "auto", "the fastest of these for each layer, by what its sizes are predicted to cost", _module("auto"), "scipy"
     ),
 )
 _ENGINES = (

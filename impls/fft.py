@@ -24,8 +24,8 @@ import scipy
 
 from impls import arguments, im2col, im2col_tiled, overlap_save, whole_spectra
 from impls.arguments import Array, Axis, Padding, Pair
+from impls.column_tiles import lanes, overlap, reach
 from impls.fft_costs import spectra_pay, tiles, whole_pays
-from impls.im2col_tiled import lanes, overlap, reach
 from impls.overlap_save import Tiles
 
 name = "fft"

@@ -6,11 +6,12 @@ from core to core. The lengths of tiles are looked up: the best ones follow no f
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 from impls import overlap_save, whole_spectra
 from impls.arguments import Axis
-from impls.im2col_tiled import lanes, reach
+from impls.column_tiles import lanes, reach
 from impls.overlap_save import Tiles, tiled
 from impls.spectra import half
 
@@ -43,14 +44,19 @@ def spectra_pay(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int
     products = N * K * c * vertical.outputs * vertical.window * horizontal.outputs * horizontal.window
     if products <= FREE:
         return True
+    return expected(N, K, c, vertical, horizontal, G, ready) < 2 * products / COLUMNS
+
+
+def expected(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int, ready: bool = False) -> float:
+    """Estimate nanoseconds; infinite where spectra would take more memory than they may."""
     down, across = tiles(vertical, horizontal)
     seen = c * len(lanes(vertical)) * len(lanes(horizontal))
     frequencies = half(across.length) * down.length
     if 8 * frequencies * K * seen > overlap_save.MOST:
-        return False
+        return math.inf
     filters = K * seen * half(across.length) * down.cells * (4 * across.cells + 8 * down.length) / PRODUCTS
     filters += 4 * K * seen * frequencies * NUMBER
-    return filters * (not ready) + in_tiles(N, K, seen, down, across, G) < 2 * products / COLUMNS
+    return filters * (not ready) + in_tiles(N, K, seen, down, across, G)
 
 
 @lru_cache(maxsize=1024)

@@ -6,6 +6,7 @@ strided slice. Pooling reduces the same rows one after the other, without ever s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -244,7 +245,7 @@ def col2im(columns: Array, vertical: Axis, horizontal: Axis, out: Array) -> None
 def filter_rows(w: Array, G: int) -> Array:
     """Stretch each filter out into a row: w (K, C/G, FH, FW) -> (G, K/G, C/G*FH*FW)."""
     K, *sizes = w.shape
-    return w.reshape(G, K // G, int(np.prod(sizes)))
+    return w.reshape(G, K // G, math.prod(sizes))
 
 
 def column_sums(values: Array, vertical: Axis, horizontal: Axis) -> Array:

@@ -43,6 +43,26 @@ def max_pool2d(
     return y, switches
 
 
+@np.errstate(all="ignore")
+def max_pool2d_values(
+    x: Array,
+    *,
+    size: Pair,
+    stride: Pair,
+    padding: Padding = (0, 0),
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
+) -> Array:
+    """Take each window's maximum alone, as `max_pool2d` does: x (N, C, H, W) -> (N, C, OH, OW)."""
+    dtype = arguments.common_dtype(x=x)
+    vertical, horizontal = arguments.pooling(
+        x.shape, size=size, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode
+    )
+    y = np.empty((*x.shape[:2], vertical.outputs, horizontal.outputs), dtype)
+    maxima(x, vertical, horizontal, y)
+    return y
+
+
 def maxima(x: Array, vertical: Axis, horizontal: Axis, y: Array, switches: Array | None = None) -> None:
     """Write the maxima of windows to y (N, C, OH, OW), and where they lie to `switches`, if these are wanted."""
     H, W, OH, OW = vertical.image, horizontal.image, vertical.outputs, horizontal.outputs

@@ -27,7 +27,7 @@ import numpy as np
 
 from impls import spectra
 from impls.arguments import Array, Axis
-from impls.im2col_tiled import even, lanes, overlap, points, reach
+from impls.column_tiles import even, lanes, overlap, points, reach
 from impls.workspace import Workspace
 
 BYTES = 4 << 20  # of spectra of the tiles that are made together

@@ -33,6 +33,7 @@ options = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
 
 out_size = arguments.out_size
 max_pool2d, max_pool2d_backward = maxima.max_pool2d, maxima.max_pool2d_backward
+max_pool2d_values = maxima.max_pool2d_values
 
 
 @np.errstate(all="ignore")

@@ -55,6 +55,10 @@ def test_winograd_is_read_as_tile_filter_and_points():
     assert read_back.points == tuple(map(Fraction, ("0", "1", "-1", "2", "-1/2")))
 
 
+def test_one_that_chooses_among_transforms_names_them():
+    assert read(accuracy="winograd(2,3; 0,1,-1) or fft").accuracy == "winograd(2,3;0,1,-1) or fft"
+
+
 @pytest.mark.parametrize(
     ("attribute", "value", "message"),
     [
@@ -76,6 +80,8 @@ def test_winograd_is_read_as_tile_filter_and_points():
         ("accuracy", "winograd(2,3;0,1,1/0)", "points are fractions"),
         ("accuracy", "winograd(4,3;0,1,-1)", r"F\(4,3\) has 5 distinct finite points .*not 3"),
         ("accuracy", "winograd(2,3;0,1,1)", "not 3 with 2 distinct"),
+        ("accuracy", "fft or tf32", "accuracy = 'fft or tf32': accepted with 'or' are 'fft' and one 'winograd"),
+        ("accuracy", "fft or winograd(4,3)", r"accepted is 'winograd\(TILE,F;points\)', e.g."),
         ("limits", [3], r"limits = \[3\]: accepted is a dict of letters"),
         ("limits", {"f": [3]}, "a letter of limits = 'f': accepted is one of 'N', 'C'"),
         ("limits", {"F": 3}, r"limits\['F'\] = 3: accepted is a list of integers from 1 to 64$"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from impls import arguments, im2col, im2col_tiled
+from impls import arguments, column_tiles, im2col, im2col_tiled
 from impls.whole_numbers import Problem, assert_same, convolutions, whole
 from impls.workspace import LINE, Workspace
 
@@ -81,8 +81,8 @@ def test_layers_of_several_tiles_agree_with_the_textbook(case: Problem) -> None:
 def test_tiles_of_any_size_agree_with_the_textbook(
     dtype: str, most: int, fewest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(im2col_tiled, "BYTES", most)
-    monkeypatch.setattr(im2col_tiled, "FEWEST", fewest)
+    monkeypatch.setattr(column_tiles, "BYTES", most)
+    monkeypatch.setattr(column_tiles, "FEWEST", fewest)
     for seed, case in enumerate(convolutions(most, 150)):
         got, want = (every_result(each, case, dtype, seed) for each in (im2col_tiled, im2col))
         assert_same(got, want, case)
@@ -109,7 +109,7 @@ def test_tiles_cover_the_output_once_in_no_more_than_their_bytes(outputs: tuple[
     OH, OW = outputs
     vertical, horizontal = (arguments.axis(count, 1, 1, (0, 0)) for count in outputs)
     covered = np.zeros(outputs, np.int8)
-    for tile in im2col_tiled.tiles(vertical, horizontal, size):
+    for tile in column_tiles.tiles(vertical, horizontal, size):
         covered[tile.down, tile.across] += 1
         columns = covered[tile.down, tile.across].size
         assert tile.width == OW or tile.rows == 1
@@ -144,7 +144,7 @@ def allowed(case: Problem) -> int:
     """Columns and a strip, and 32 kB for what Python and NumPy note down on the way."""
     vertical, horizontal = axes(case)
     C, FF = case.x[1], case.w[2] * case.w[3]
-    tile = next(im2col_tiled.tiles(vertical, horizontal, C * FF * 4))
+    tile = next(column_tiles.tiles(vertical, horizontal, C * FF * 4))
     strip = C * (tile.rows + vertical.extent - 1) * (horizontal.outputs + horizontal.extent - 1) * 4
     return max(MB, 256 * C * FF * 4) + strip + (32 << 10)
 
@@ -171,7 +171,7 @@ def test_no_layer_takes_more_than_columns_and_a_strip(case: Problem) -> None:
     x, w = whole(case.x, 1, dtype="float32"), whole(case.w, 2, dtype="float32")
     size = x.shape[1] * w.shape[2] * w.shape[3] * 4
     vertical, horizontal = arguments.convolution(x, w, **case.keywords)[:2]
-    tile = next(im2col_tiled.tiles(vertical, horizontal, size))
+    tile = next(column_tiles.tiles(vertical, horizontal, size))
     down = (tile.rows - 1) * vertical.stride + vertical.extent
     across = (tile.width - 1) * horizontal.stride + horizontal.extent + horizontal.stride
     strip, columns = x.shape[1] * down * across * 4, max(MB, (256 + min(256, tile.width)) * size)
@@ -189,7 +189,7 @@ def test_a_window_of_one_cell_takes_nothing() -> None:
 
 def memories() -> Iterator[np.ndarray]:
     """What this thread's workspace holds."""
-    yield from im2col_tiled.workspace.memories.values()
+    yield from column_tiles.workspace.memories.values()
 
 
 @pytest.mark.usefixtures("image_gradient")
@@ -231,3 +231,13 @@ def test_a_buffer_is_kept_until_a_larger_one_is_asked_for() -> None:
     assert np.shares_memory(larger, workspace.array("a", (1, 1), single))
     assert all(workspace.array(name, (5,), single).ctypes.data % LINE == 0 for name in "abc")
     assert not np.shares_memory(larger, in_a_new_thread(lambda: workspace.array("a", (4, 5), single)))
+
+
+def test_a_buffer_that_grows_goes_before_the_larger_one_comes() -> None:
+    def grown() -> np.ndarray:
+        workspace, size = Workspace(), np.dtype(np.uint8)
+        workspace.array("a", (3 * MB,), size)
+        workspace.array("a", (4 * MB,), size)
+        return np.zeros(0)
+
+    assert 4 * MB <= extra_memory(grown) < 5 * MB

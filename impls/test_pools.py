@@ -149,3 +149,9 @@ def test_results_share_no_memory_with_buffers() -> None:
     results += [pools.l2_pool2d(x, **keywords), pools.l2_pool2d_backward(x, y, **keywords)]
     for memory in planes.workspace.memories.values():
         assert not any(np.shares_memory(result, memory) for result in results)
+
+
+def test_maxima_alone_are_those_that_come_with_switches() -> None:
+    for seed, case in enumerate(poolings(12, 60)):
+        x = whole(case.x, seed, dtype="float32")
+        assert_same(pools.max_pool2d_values(x, **case.keywords), pools.max_pool2d(x, **case.keywords)[0], case)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-OURS = ("loops", "im2col", "im2col-tiled", "fft")
-OTHERS = ("im2col", "im2col-tiled", "fft", "torch-cpu")
+OURS = ("loops", "im2col", "im2col-tiled", "winograd", "fft", "auto")
+OTHERS = (*OURS[1:], "torch-cpu")
 ALL = ("loops", *OTHERS)
 POOLS = ("separable",)  # ours that offer pools and no convolution
 
@@ -64,7 +64,7 @@ def assert_same(got: Any, want: Any, case: object = "", implementation: Any = No
     """Hold results against others, to the last bit; those of a transform are the nearest whole numbers."""
     got, want = (results if isinstance(results, tuple) else (results,) for results in (got, want))
     for one, other in zip(got, want, strict=True):
-        one = np.rint(one) if getattr(implementation, "accuracy", "direct") == "fft" else one
+        one = np.rint(one) if getattr(implementation, "accuracy", "direct") != "direct" else one
         assert one.dtype == other.dtype, case
         assert one.shape == other.shape, case
         assert np.array_equal(one, other, equal_nan=True), case

@@ -15,7 +15,7 @@ import scipy.fft
 
 from impls import overlap_save
 from impls.arguments import Array, Axis
-from impls.im2col_tiled import even, reach
+from impls.column_tiles import even, reach
 from impls.overlap_save import Part, Tiles
 
 

@@ -26,7 +26,8 @@ class Workspace(threading.local):
         size = math.prod(shape) * dtype.itemsize
         memory = self.memories.get(name)
         if memory is None or memory.size < size:
-            self.memories.pop(name, None)  # the old one goes before the new one comes
+            del memory  # the old one goes before the new one comes
+            self.memories.pop(name, None)
             raw = np.empty(size + LINE, np.uint8)
             start = -raw.ctypes.data % LINE
             memory = self.memories[name] = raw[start : start + size]

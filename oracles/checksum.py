@@ -153,19 +153,19 @@ def _errors(
     root = np.sqrt(most * total)
     one = np.ones(())
     relative = float(rounding.sums(n, one, form, signs=recipe(case).signs))
-    if arithmetic.accuracy == "tf32":
+    if arithmetic.tf32:
         relative = max(relative, float(rounding.tf32(n, one)))
     parts = [(relative * total, relative * root)]
-    if not arithmetic.transforms or name == "db":
-        return parts
-    if arithmetic.winograd is None:
-        left, right, scale = _l2, _l2, float(rounding.fft(rounding.points(g), one, 0.0, form))
-    elif arithmetic.winograd.applies(g):  # |A^T| (|G||w||G^T| * |B^T||d||B|) |A| <= amplification sum|w| max|d|
-        left, right, scale = _largest, _l1, arithmetic.winograd.growth(g, form.u)
-    else:
-        return parts
-    sides = _norms(g, sizes, name, left, right)
-    return [*parts, (scale * sides[0], scale * sides[1])]
+    ways: list[tuple[Norm, Norm, float]] = []
+    if arithmetic.fft:
+        ways.append((_l2, _l2, float(rounding.fft(rounding.points(g), one, 0.0, form))))
+    if arithmetic.winograd is not None and arithmetic.winograd.applies(g):
+        # |A^T| (|G||w||G^T| * |B^T||d||B|) |A| <= amplification sum|w| max|d|
+        ways.append((_largest, _l1, arithmetic.winograd.growth(g, form.u)))
+    for left, right, scale in ways if name != "db" else ():
+        sides = _norms(g, sizes, name, left, right)
+        parts.append((scale * sides[0], scale * sides[1]))
+    return parts
 
 
 Norm = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]

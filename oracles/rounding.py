@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from oracles.winograd import Winograd
 class Arithmetic:
     """How an implementation says that it computes: accuracy "direct", "fft", "tf32" or "winograd(4,3;0,1,-1,2,-1/2)".
 
-    `accumulator` is the format of sums of narrow types.
+    One that chooses among transforms names them, "fft or winograd(4,3;0,1,-1,2,-1/2)": each result may be as far off as
+    the one that reaches farthest there. `accumulator` is the format of sums of narrow types.
     """
 
     accuracy: str = "direct"
@@ -35,12 +37,27 @@ class Arithmetic:
     @property
     def transforms(self) -> bool:
         """Whether convolutions go through a transform, so that even integers come out with rounding errors."""
-        return self.accuracy == "fft" or self.winograd is not None
+        return self.fft or self.winograd is not None
+
+    @cached_property
+    def ways(self) -> list[str]:
+        """The ways that are declared, one by one."""
+        return self.accuracy.split(" or ")
 
     @property
+    def tf32(self) -> bool:
+        """Whether operands may be rounded to TF32."""
+        return "tf32" in self.ways
+
+    @property
+    def fft(self) -> bool:
+        """Whether convolutions may be products of spectra."""
+        return "fft" in self.ways
+
+    @cached_property
     def winograd(self) -> Winograd | None:
-        """The transform that is declared, if it is Winograd's."""
-        return Winograd.parse(self.accuracy) if self.accuracy.startswith("winograd") else None
+        """The transform of Winograd's that is declared, if one is."""
+        return next((Winograd.parse(way) for way in self.ways if way.startswith("winograd")), None)
 
 
 DIRECT = Arithmetic()
@@ -97,17 +114,18 @@ def exact_bits(operation: str, g: Geometry, form: Format, arithmetic: Arithmetic
     exact; 0 where it does so for no integers.
     """
     bits = min(arithmetic.sums(form).digits, math.frexp(form.largest / 4)[1] - 1)
-    if operation in CONVOLUTIONS and arithmetic.accuracy == "tf32":
+    if operation in CONVOLUTIONS and arithmetic.tf32:
         return min(bits, 11)  # so that operands survive their rounding to 11 bits
     if operation not in CONVOLUTIONS or not arithmetic.transforms:
         return bits
-    form = arithmetic.sums(form)
+    form, errors = arithmetic.sums(form), []
     if arithmetic.winograd is not None:
-        growth, sizes = arithmetic.winograd.growth(g, form.u), [(1, 1)]
-    else:
-        growth, sizes = _growth(points(g), form), _sizes(operation, g)
-    while bits and growth * max(_norms(2.0**bits, *size) for size in sizes) >= 0.25:
-        bits -= 1
+        errors.append((arithmetic.winograd.growth(g, form.u), [(1, 1)]))
+    if arithmetic.fft:
+        errors.append((_growth(points(g), form), _sizes(operation, g)))
+    for growth, sizes in errors:
+        while bits and growth * max(_norms(2.0**bits, *size) for size in sizes) >= 0.25:
+            bits -= 1
     return bits
 
 

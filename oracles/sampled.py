@@ -16,11 +16,13 @@ from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.checksum import terms, unit
 from oracles.data import recipe
+from oracles.folded import Folded
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Axis, Geometry
 from oracles.rounding import DIRECT, Arithmetic
 from oracles.truth import Truth
 from oracles.verdict import DIFFERS, Verdict, form, joined, judge, untold
+from oracles.winograd import Winograd
 
 Arrays = Mapping[str, np.ndarray | None]
 Given = dict[str, np.ndarray]
@@ -187,7 +189,7 @@ def _of_convolution(case: Case, data: Given, name: str, place: Place, arithmetic
     else:
         magnitude = np.array((np.abs(left) * np.abs(right)).sum() + abs(bias))
         inner = float(rounding.sums(n, magnitude, accumulator, signs=kind.signs))
-        if arithmetic.accuracy == "tf32":
+        if arithmetic.tf32:
             inner = max(inner, float(rounding.tf32(n, magnitude)))
         if arithmetic.transforms:
             transformed = _transformed(case.geometry, data, name, place, arithmetic, accumulator)
@@ -273,16 +275,23 @@ def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: 
     """Bound one element that is computed by FFT or Winograd, bias left out; 0 where no transform is."""
     if name == "db":
         return 0.0
-    blocks, winograd = _blocks(g, data, name, place), arithmetic.winograd
-    if winograd is None:
+    blocks, found = _blocks(g, data, name, place), 0.0
+    if arithmetic.fft:
         norms = math.prod(float(np.linalg.norm(block.astype(np.float64))) for block in blocks.values())
-        return float(rounding.fft(rounding.points(g), np.array(norms), 0.0, number))
-    if not winograd.applies(g):
-        return 0.0
+        found = float(rounding.fft(rounding.points(g), np.array(norms), 0.0, number))
+    if arithmetic.winograd is not None and arithmetic.winograd.applies(g):
+        found = max(found, _by_winograd(g, blocks, name, place, arithmetic.winograd, number))
+    return found
+
+
+def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: Winograd, number: Format) -> float:
+    """Bound one element of a convolution that fits the transform, of those blocks alone."""
+    blocks = dict(blocks)
     axes, spot = [g.vertical, g.horizontal], list(place[2:])
+    plain = Folded.of(g, winograd.r).plain
     if name != "dw":  # only the tiles that may hold the element
         for i, axis in enumerate(axes):
-            around = _around(axis, name, spot[i], winograd.m - 1)
+            around = (_around if plain else _near)(axis, name, spot[i], winograd.m - 1)
             if around is None:
                 return 0.0
             cells, windows, axes[i], spot[i] = around
@@ -307,6 +316,29 @@ def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slic
     first, last = max(0, low + axis.pad_before - axis.extent + 1), min(axis.out - 1, high - 1 + axis.pad_before)
     before, after = low - axis.starts[first], axis.starts[last] + axis.extent - high
     return slice(low, high), slice(first, last + 1), Axis(high - low, axis.extent, 1, 1, before, after), index - low
+
+
+def _near(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
+    """Do the same for a filter that is large or strided, whose tiles may reach over what windows leave at the end."""
+    F, S, P = axis.extent, axis.stride, axis.pad_before
+    if name == "y":
+        first, last = max(0, index - margin), min(axis.out - 1, index + margin)
+        whole = last == axis.out - 1
+        begin, end = axis.starts[first], axis.size + axis.pad_after if whole else axis.starts[last] + F
+        low, high = max(0, begin), min(axis.size, end)
+        if low >= high:
+            return None
+        small = Axis(high - low, F, S, 1, low - begin, end - high)
+        return slice(low, high), slice(first, last + 1), small, index - first
+    low, high = max(0, index - margin * S), min(axis.size, index + margin * S + 1)
+    taps = -(-F // S) + 2 * margin + 3
+    first = min(axis.out - 1, max(0, (low + P) // S - taps))
+    last = max(first, min(axis.out - 1, (high - 1 + P) // S + margin))
+    low = max(low, axis.starts[first])
+    if low > index:
+        return None
+    before, after = low - axis.starts[first], max(0, axis.starts[last] + F - high)
+    return slice(low, high), slice(first, last + 1), Axis(high - low, F, S, 1, before, after), index - low
 
 
 # pools: the definition itself, on a cut-out that holds the windows in question

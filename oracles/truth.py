@@ -226,15 +226,14 @@ def _products(
 
     def bound(form: Format) -> np.ndarray:
         total = magnitude()
-        direct = rounding.sums(n, total, form, signs=s.recipe.signs)
-        if arithmetic.accuracy == "fft":
-            transformed = rounding.fft(rounding.points(s.g), roles.norms(), roles.bias(), form)
-            return np.maximum(direct, transformed)
-        if arithmetic.accuracy == "tf32":
-            return np.maximum(direct, rounding.tf32(n, total))
+        most = rounding.sums(n, total, form, signs=s.recipe.signs)
+        if arithmetic.fft:
+            most = np.maximum(most, rounding.fft(rounding.points(s.g), roles.norms(), roles.bias(), form))
+        if arithmetic.tf32:
+            most = np.maximum(most, rounding.tf32(n, total))
         if arithmetic.winograd is not None and roles.output != "db":
-            return np.maximum(direct, arithmetic.winograd.bound(roles.output, s.g, s.data, form))
-        return direct
+            most = np.maximum(most, arithmetic.winograd.bound(roles.output, s.g, s.data, form))
+        return most
 
     return bound
 

@@ -28,8 +28,9 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from oracles.folded import Folded
 from oracles.formats import Format
-from oracles.geometry import Geometry
+from oracles.geometry import Axis, Geometry
 
 Rows = list[list[Fraction]]
 
@@ -132,13 +133,19 @@ class Winograd:
     def growth(self, g: Geometry, u: float) -> float:
         """Bound the error of y, dx and dw in units of n A B: amplification times the roundoff of the longest sum."""
         sums = max(g.C // g.G, g.K // g.G)
+        if self.applies(g):  # with as many channels as blocks and phases make of them
+            fold = Folded.of(g, self.r)
+            sums = max(g.C // g.G * len(fold.phases), g.K // g.G) * len(fold.blocks)
         worst = max(self.roundoff(sums, u), self.of_gradient.roundoff(self.tiles(g), u))
         return worst * self.amplification
 
     def applies(self, g: Geometry) -> bool:
-        """Whether F(m, r) fits: a dense r x r filter at stride 1."""
+        """Whether F(m, r) fits: a dense filter with more than r-1 taps for each step of its stride, r x r at least.
+
+        What is larger is folded, see `oracles.folded`. Smaller ones would be mostly zeros.
+        """
         axes = (g.vertical, g.horizontal)
-        return all((axis.extent, axis.stride, axis.dilation) == (self.r, 1, 1) for axis in axes)
+        return all(axis.dilation == 1 and axis.extent > (self.r - 1) * axis.stride for axis in axes)
 
     def bound(self, output: str, g: Geometry, data: Mapping[str, np.ndarray], form: Format) -> np.ndarray:
         """How far y (N, K, OH, OW), dx (N, C, H, W) or dw (K, C/G, FH, FW) may lie from the exact one.
@@ -152,6 +159,8 @@ class Winograd:
         if not self.applies(g):
             return np.zeros(shapes[output])
         size = {name: np.abs(array.astype(np.float64)) for name, array in data.items() if array is not None}
+        if not Folded.of(g, self.r).plain:
+            return self._bound_folded(output, g, size, form.u)
         v, h, channels, filters = g.vertical, g.horizontal, g.C // g.G, g.K // g.G
         if output == "dw":
             total = self.of_gradient._over_tiles(g, size["x"], size["dy"])
@@ -166,6 +175,30 @@ class Winograd:
         if "b" in size:
             total = total + size["b"][:, None, None]
         return self.roundoff(channels, form.u) * total
+
+    def _bound_folded(self, output: str, g: Geometry, size: dict[str, np.ndarray], u: float) -> np.ndarray:
+        """Do the same for a filter that is folded: its channels are those of phases and blocks."""
+        margin = self.m - 1
+        fold, channels, filters = Folded.of(g, self.r, margin), g.C // g.G, g.K // g.G
+        if output == "dx":
+            w = fold.turned(size["w"], g.G)
+            sides = len(fold.vertical.places), len(fold.horizontal.places)
+            shape = (g.N, w.shape[0] * w.shape[1], *sides)
+            total = self._over_channels(g, fold.dy(size["dy"], g.G), w, (margin, margin), shape)
+            return self.roundoff(filters * len(fold.blocks), u) * fold.dx(total, g.G)
+        inputs = channels * len(fold.phases) * len(fold.blocks)
+        x = fold.x(size["x"], g.G)
+        if output == "dw":
+            down, across = (Axis(axis.out + self.r - 1 + 2 * margin, self.r) for axis in (g.vertical, g.horizontal))
+            dense = Geometry(g.N, g.G * inputs, down, across, g.K, g.G)
+            dy = np.pad(size["dy"], ((0, 0), (0, 0), (margin, margin), (margin, margin)))
+            total = self.of_gradient._over_tiles(dense, x, dy).reshape(g.K, inputs, self.r, self.r)
+            return self.of_gradient.roundoff(self.tiles(g), u) * fold.dw(total)
+        w = fold.w(size["w"]).reshape(g.G, filters, inputs, self.r, self.r)
+        total = self._over_channels(g, x, w, (margin, margin), g.y_shape)
+        if "b" in size:
+            total = total + size["b"][:, None, None]
+        return self.roundoff(inputs, u) * total
 
     def _over_channels(
         self, g: Geometry, plane: np.ndarray, w: np.ndarray, offsets: tuple[int, int], shape: tuple[int, ...]

@@ -27,8 +27,8 @@ OPERATIONS = (
     "l2_pool2d_backward"
 )
 REFUSED = {
-    "--impl=im2cols": "no implementation is called 'im2cols' (did you mean im2col?); there are loops, im2col, im2col-tiled, fft,",
-    "--impl=mine": "no implementation is called 'mine' (did you mean mine.py?); there are loops, im2col, im2col-tiled, fft,",
+    "--impl=im2cols": "no implementation is called 'im2cols' (did you mean im2col?); there are loops, im2col, im2col-tiled, ",
+    "--impl=mine": "no implementation is called 'mine' (did you mean mine.py?); there are loops, im2col, im2col-tiled, ",
     "--impl=mime.py": "there is no file mime.py in {here} (did you mean mine.py?)",
     "--impl=folder/mine.py": "there is no file mine.py in {here}/folder, which does not exist",
     "--impl=syntax.py": "fails to import: SyntaxError: invalid syntax\n  at {here}/syntax.py:1  def conv2d(:",

@@ -363,3 +363,19 @@ def test_gamma_is_higham_s():
     """ku/(1-ku), infinite where it has no meaning."""
     assert rounding.gamma(2, 0.125) == 0.25 / 0.75
     assert rounding.gamma(4, 0.125) == np.inf
+
+
+@pytest.mark.parametrize(
+    "g", [Geometry(1, 3, Axis(9, 3), Axis(12, 3), 2), Geometry(2, 2, Axis(9, 2), Axis(7, 4, 2), 2)]
+)
+def test_of_several_transforms_that_are_declared_the_one_that_reaches_farthest_counts(g):
+    """Its bound element by element, and the fewest bits."""
+    single, other = Arithmetic("fft"), Arithmetic("winograd(4,3;0,1,-1,2,-1/2)")
+    both = Arithmetic(f"{single.accuracy} or {other.accuracy}")
+    assert (both.fft, both.winograd, both.tf32, both.transforms) == (True, other.winograd, False, True)
+    for operation in ("conv2d", "conv2d_backward"):
+        budgets = [rounding.exact_bits(operation, g, FORMATS["float32"], each) for each in (single, other, both)]
+        assert budgets[2] == min(budgets[:2])
+        case = Case(operation, "float32", g, "gauss", 1)
+        for one, two, joint in zip(*(truth(case, each) for each in (single, other, both)), strict=True):
+            assert np.array_equal(joint.bound, np.maximum(one.bound, two.bound))

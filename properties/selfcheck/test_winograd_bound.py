@@ -240,9 +240,9 @@ def test_exact_data_come_out_as_the_right_integers(chosen, operation, power, see
     assert found.agrees, found.message
 
 
-@pytest.mark.parametrize("axis", [Axis(9, 3, 2), Axis(9, 3, 1, 2), Axis(9, 5), Axis(9, 1)])
+@pytest.mark.parametrize("axis", [Axis(9, 3, 2), Axis(9, 3, 1, 2), Axis(9, 4, 2), Axis(9, 1)])
 def test_where_the_transform_does_not_fit_the_direct_bound_holds(axis):
-    """Strides, dilation and other filters: nothing is granted, in the output's shape."""
+    """Strides of two thirds of the filter, dilation, smaller filters: nothing is granted, in the output's shape."""
     f, g = Winograd.parse(TRANSFORMS[1]), Geometry(1, 2, Axis(9, 3), axis, 2)
     for name, shape in (("y", g.y_shape), ("dx", g.x_shape), ("dw", g.w_shape)):
         bound = f.bound(name, g, {}, FORMATS["float32"])

@@ -1,0 +1,105 @@
+"""Goals of ours alone: tiled im2col against the bare product, its growth, a small call, two threads against one."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from bench import gate
+from bench.duel import duel
+from bench.goals import FORWARD, LARGE, SMALL, growths, over_product
+from bench.outcomes import Outcome
+from impls import blas, registry
+from impls.subject import Subject
+from oracles.case import Case
+from oracles.geometry import Geometry
+
+TILED = "im2col-tiled"
+
+
+def run(name: str, pairs: int) -> Iterator[Outcome]:
+    """Measure the goals of that name."""
+    yield from RUNS[name](pairs)
+
+
+def judged(spec: str, case: Case) -> gate.Call:
+    """Make a call of ours that is right. Raises ValueError where the verdict is another."""
+    subject = Subject(spec, registry.load(spec))
+    found = gate.judge(subject, case)
+    if not found.passes:
+        raise ValueError(f"{spec} {case}: {found.reason}")
+    return gate.prepared(subject, case)
+
+
+def product(g: Geometry) -> Callable[[], Any]:
+    """Make the matrix product that im2col of this geometry needs, and nothing else: of one image, all columns."""
+    rng = np.random.default_rng(0)
+    rows, columns = ((g.G, g.K // g.G, g.terms), (g.G, g.terms, math.prod(g.y_shape[2:])))
+    a, b = (rng.standard_normal(shape, np.float32) for shape in (rows, columns))
+    out = np.empty((*rows[:2], columns[2]), np.float32)
+    return lambda: np.matmul(a, b, out=out)
+
+
+def _over_product(pairs: int) -> Iterator[Outcome]:
+    for layer, goal in over_product():
+        times = duel({"ours": judged(TILED, layer.case(FORWARD)), "product": product(layer.geometry)}, pairs)
+        share = times["product"].median / times["ours"].median
+        yield Outcome(f"over-product {layer.name}", f"im2col-tiled over the bare product, {layer.name}", goal, share)
+
+
+def _growth(pairs: int) -> Iterator[Outcome]:
+    for letter, layers in growths().items():
+        times = duel({layer.name: judged(TILED, layer.case(FORWARD)) for layer in layers}, pairs)
+        each = {layer.name: times[layer.name].median / layer.geometry.macs for layer in layers}
+        told = f"im2col-tiled, time for a multiply-add along {letter}, most over least"
+        spread = ", ".join(f"{name} {seconds * 1e12:.1f} ps" for name, seconds in each.items())
+        most = max(each.values()) / min(each.values())
+        yield Outcome(f"growth {letter}", told, 1.15, most, spread, at_most=True)
+
+
+def _small_call(pairs: int) -> Iterator[Outcome]:
+    operands, parameters = (call := judged(TILED, SMALL)).operands, call.parameters
+    conv2d = registry.load(TILED).conv2d  # the suite's own wrapping left out
+    times = duel({"ours": lambda: conv2d(*operands, **parameters), "product": product(SMALL.geometry)}, pairs)
+    over = (times["ours"].median - times["product"].median) * 1e6
+    yield Outcome("small-call", "im2col-tiled, microseconds of a small call beyond its product", 25, over, at_most=True)
+
+
+def _threads(pairs: int) -> Iterator[Outcome]:
+    """Compare one thread's CPU time with the longest of two: what a call lasts on a machine with nothing else to do."""
+    before = blas.threads()
+    for layer in LARGE:
+        for spec in (TILED, "auto"):
+            call = judged(spec, layer.case(FORWARD))
+            try:
+                blas.set_threads(1)
+                one = duel({"ours": call}, pairs)["ours"].median
+                blas.set_threads(2)
+                longest, everything = _parted(call, pairs)
+            finally:
+                blas.set_threads(before)
+            note = f"work x{everything / one:.2f}"
+            yield Outcome(
+                f"threads {layer.name}", f"{spec}, two threads over one, {layer.name}", 1.8, one / longest, note
+            )
+
+
+def _parted(call: Callable[[], Any], pairs: int) -> tuple[float, float]:
+    """Find the CPU seconds of the thread that computes the longest, and of all: each the median of some rounds."""
+    call()
+    longest, everything = [], []
+    for _ in range(pairs):
+        own, every = time.thread_time(), time.process_time()
+        call()
+        own, every = time.thread_time() - own, time.process_time() - every
+        longest.append(max(own, every - own))
+        everything.append(every)
+    return float(np.median(longest)), float(np.median(everything))
+
+
+RUNS = {"over-product": _over_product, "growth": _growth, "small-call": _small_call, "threads": _threads}
+NAMES = tuple(RUNS)
