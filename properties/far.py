@@ -23,7 +23,7 @@ def far_cases() -> st.SearchStrategy[Case]:
 
 def _cases(examiner: Examiner) -> list[Case]:
     operation, dtype = examiner.operation, examiner.formats[0]
-    places = _convolutions(operation) if operation in CONVOLUTIONS else _pools()
+    places = _convolutions(examiner) if operation in CONVOLUTIONS else _pools()
     found = []
     for seed, geometry in enumerate(places):
         recipe = spelled("wide", operation, dtype, geometry, examiner.arithmetic, seed)
@@ -36,9 +36,13 @@ def _pools() -> list[Geometry]:
     return [*lines, Geometry(MANY, 1, ONE, PAIR, 0, 1), Geometry(1, MANY, PAIR, ONE, 0, 1)]
 
 
-def _convolutions(operation: str) -> list[Geometry]:
-    """Rows, columns, images, channels, filters, and as many groups. Gradients of the plane would take seconds."""
+def _convolutions(examiner: Examiner) -> list[Geometry]:
+    """Rows, columns, images, channels, filters, and as many groups; the plane forward alone, as gradients take seconds.
+
+    Nor is it drawn for a transform, whose bound over so many cells takes the oracle twenty.
+    """
     lines = [Geometry(1, 1, LINE, ONE, 1, 1), Geometry(1, 1, ONE, LINE, 1, 1)]
     counts = [(MANY, 1, 1, 1), (1, MANY, 1, 1), (1, 1, MANY, 1), (1, MANY, MANY, MANY)]
     found = [*lines, *(Geometry(N, C, ONE, PAIR, K, G) for N, C, K, G in counts)]
-    return found + [Geometry(1, 1, *PLANE, 1, 1)] * (operation == "conv2d")
+    plane = examiner.operation == "conv2d" and not examiner.arithmetic.transforms
+    return found + [Geometry(1, 1, *PLANE, 1, 1)] * plane
