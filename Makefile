@@ -28,9 +28,10 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties \
-		properties/test_claims.py properties/selfcheck bench/test_of_*.py $(OURS) \
-		--budget=600 --hypothesis-seed=$(SEED) --durations=25
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal impls reports properties/test_claims.py \
+		properties/selfcheck bench/test_of_*.py --hypothesis-seed=$(SEED) --durations=25
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal properties $(OURS) \
+		--hypothesis-profile=quick --budget=600 --hypothesis-seed=$(SEED)
 	$(if $(EXPECTED),$(ONE_THREAD) $(BIN)/python -m properties engines $(RUNTIMES) --jobs=$(JOBS) --budget=20 \
 		--hypothesis-seed=$(SEED) --expected=$(EXPECTED))
 
