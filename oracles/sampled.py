@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles import checksum, rounding, tapwise
+from oracles import checksum, cuts, rounding, tapwise
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.checksum import terms, unit
@@ -291,7 +291,7 @@ def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: 
     plain = Folded.of(g, winograd.r).plain
     if name != "dw":  # only the tiles that may hold the element
         for i, axis in enumerate(axes):
-            around = (_around if plain else _near)(axis, name, spot[i], winograd.m - 1)
+            around = (cuts.around if plain else cuts.near)(axis, name, spot[i], winograd.m - 1)
             if around is None:
                 return 0.0
             cells, windows, axes[i], spot[i] = around
@@ -300,45 +300,6 @@ def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: 
     n, c, k = g.N if name == "dw" else 1, g.C // g.G if name == "y" else 1, g.K // g.G if name == "dx" else 1
     small = Geometry(n, c, axes[0], axes[1], k)
     return float(winograd.bound(name, small, blocks, number)[(0, 0, *spot)])
-
-
-def _around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
-    """Cut a dense axis at stride 1 to `margin` around an output or a cell: cells, windows, axis, the index in it.
-
-    None where all the windows lie in the padding.
-    """
-    if name == "y":
-        first, last = max(0, index - margin), min(axis.out - 1, index + margin)
-        if axis.starts[last] + axis.extent <= 0 or axis.starts[first] >= axis.size:
-            return None
-        return *_cut(axis, first, last), index - first
-    low, high = max(0, index - margin), min(axis.size, index + margin + 1)
-    first, last = max(0, low + axis.pad_before - axis.extent + 1), min(axis.out - 1, high - 1 + axis.pad_before)
-    before, after = low - axis.starts[first], axis.starts[last] + axis.extent - high
-    return slice(low, high), slice(first, last + 1), Axis(high - low, axis.extent, 1, 1, before, after), index - low
-
-
-def _near(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
-    """Do the same for a filter that is large or strided, whose tiles may reach over what windows leave at the end."""
-    F, S, P = axis.extent, axis.stride, axis.pad_before
-    if name == "y":
-        first, last = max(0, index - margin), min(axis.out - 1, index + margin)
-        whole = last == axis.out - 1
-        begin, end = axis.starts[first], axis.size + axis.pad_after if whole else axis.starts[last] + F
-        low, high = max(0, begin), min(axis.size, end)
-        if low >= high:
-            return None
-        small = Axis(high - low, F, S, 1, low - begin, end - high)
-        return slice(low, high), slice(first, last + 1), small, index - first
-    low, high = max(0, index - margin * S), min(axis.size, index + margin * S + 1)
-    taps = -(-F // S) + 2 * margin + 3
-    first = min(axis.out - 1, max(0, (low + P) // S - taps))
-    last = max(first, min(axis.out - 1, (high - 1 + P) // S + margin))
-    low = max(low, axis.starts[first])
-    if low > index:
-        return None
-    before, after = low - axis.starts[first], max(0, axis.starts[last] + F - high)
-    return slice(low, high), slice(first, last + 1), Axis(high - low, F, S, 1, before, after), index - low
 
 
 # pools: the definition itself, on a cut-out that holds the windows in question
@@ -365,7 +326,7 @@ def _of_pool(case: Case, data: Given, name: str, place: Place, arithmetic: Arith
     if not all(spans):
         return _Element(0.0)  # no window reads this cell
     (rows, lines, vertical), (columns, ranks, horizontal) = (
-        _cut(axis, span[0], span[-1]) for axis, span in zip((g.vertical, g.horizontal), spans, strict=True)
+        cuts.cut(axis, span[0], span[-1]) for axis, span in zip((g.vertical, g.horizontal), spans, strict=True)
     )
     small = replace(case, geometry=Geometry(1, 1, vertical, horizontal))
     part = {"x": (rows, columns), "dy": (lines, ranks)}
@@ -385,17 +346,3 @@ def _of_pool(case: Case, data: Given, name: str, place: Place, arithmetic: Arith
 def _span(axis: Axis, name: str, index: int) -> list[int]:
     """List the windows that bear on an index: its own at an output, those that read it at a cell."""
     return [o for o, taps in enumerate(axis.windows) if any(i == index for _, i in taps)] if name == "dx" else [index]
-
-
-def _cut(axis: Axis, first: int, last: int) -> tuple[slice, slice, Axis]:
-    """Cut an axis to windows first..last: the cells they span, the windows, and the axis on which just these lie.
-
-    A window that overhangs the padding behind the image comes with the one before it, lest it have no place to stand.
-    """
-    end, wall = axis.starts[last] + axis.reach, axis.size + axis.pad_after
-    if end > wall:
-        first, end = min(first, last - 1), wall
-    begin = axis.starts[first]
-    low, high = max(0, begin), min(axis.size, end)
-    small = Axis(high - low, axis.extent, axis.stride, axis.dilation, low - begin, end - high, axis.ceil)
-    return slice(low, high), slice(first, last + 1), small
