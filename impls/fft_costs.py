@@ -42,6 +42,8 @@ def length(axis: Axis) -> int:
 def spectra_pay(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int, ready: bool = False) -> bool:
     """Tell whether spectra, those of the filters included unless ready, take less than columns; or nothing much."""
     products = N * K * c * vertical.outputs * vertical.window * horizontal.outputs * horizontal.window
+    if 1 in (vertical.outputs * vertical.window, horizontal.outputs * horizontal.window):
+        return False  # a line: its few long sums lose more than a fast transform of so few cells may
     if products <= FREE:
         return True
     return expected(N, K, c, vertical, horizontal, G, ready) < 2 * products / COLUMNS

@@ -42,6 +42,14 @@ def odd(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
     return 2.0 * rng.integers(-half, half, shape) + 1.0
 
 
+def blank(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Odd integers, but for images, or filters, that are all zero: kernels leave such out."""
+    values = odd(rng, shape, most)
+    if len(values):
+        values[(rng.random(len(values)) < 0.5) | (np.arange(len(values)) == rng.integers(len(values)))] = 0.0
+    return values
+
+
 def few(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
     """Few distinct values, so that maxima tie."""
     return rng.integers(-min(2, most), min(2, most) + 1, shape).astype(np.float64)
@@ -161,6 +169,7 @@ RECIPES = {
     "narrow": Recipe(odd, "exact"),
     "wide": Recipe(odd, "exact"),
     "scaled": Recipe(odd, "exact"),
+    "blank": Recipe(blank, "exact"),
     "negative": Recipe(negative, "exact"),
     "ties": Recipe(few, "exact"),
     "distinct": Recipe(distinct, "exact"),

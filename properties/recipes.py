@@ -11,13 +11,13 @@ from oracles.formats import FORMATS, Format
 from oracles.geometry import Geometry
 from oracles.rounding import Arithmetic, exact_bits
 
-EXACT = ("narrow", "wide", "wide", "scaled")
+EXACT = ("narrow", "wide", "wide", "scaled", "blank")
 BOUNDED = ("gauss", "spread", "positive", "cancelling", "huge", "constant")
 ORDERED = ("distinct", "ties", "narrow", "negative", "zeros", "near_ties", "wide", "scaled")  # what comparisons need
 SPECIAL = ("nan", "inf", "non_finite")
 
 PLAIN = frozenset({*BOUNDED, *SPECIAL, "zeros", "near_ties", "minus_inf", "extremes"})  # spelled without numbers
-L2_HALF = frozenset({"narrow", "wide", "ties", "negative", "distinct", "positive"})
+L2_HALF = frozenset({"narrow", "wide", "blank", "ties", "negative", "distinct", "positive"})
 
 
 def possible(name: str, operation: str, dtype: str, arithmetic: Arithmetic) -> bool:
@@ -80,7 +80,7 @@ def _exponents(form: Format, bits: int, operation: str, rng: random.Random, low:
     if operation not in CONVOLUTIONS:
         return drawn(low, high), 0, dy
     # products of two operands are outputs: their exponents add, and the sums are to reach both ends
-    other = dy if operation == "conv2d_backward" else rng.randint(low, high)
+    other = dy if operation == "conv2d_backward" else drawn(low, high)
     first, second = (drawn(max(low, low - other), min(high, high - other)) for _ in range(2))
     return (first, second, dy) if operation == "conv2d_backward" else (first, other, 0)
 

@@ -201,7 +201,10 @@ def test_a_filter_with_a_single_one_gives_the_image_back(subject: Examiner, case
     rng, plain = case.rng(CHOICES), exact(subject, case)
     data = integers(plain)
     if not subject.arithmetic.transforms:  # all other products are 0: the image may use all of the budget
-        data["x"] = odd(rng, g.x_shape, budget(plain)).astype(FORMATS[case.dtype].array)
+        form = FORMATS[case.dtype]
+        data["x"] = odd(rng, g.x_shape, budget(plain)).astype(form.array)
+        if case.seed % 4 == 0:  # or be as large as numbers are
+            data["x"] = rng.choice([-form.largest, form.largest, 1.0], g.x_shape).astype(form.array)
     fy, fx = (int(rng.integers(extent)) for extent in g.w_shape[2:])
     w = np.zeros_like(present(data, "w"))
     w[np.arange(g.K), np.arange(g.K) % (g.C // g.G), fy, fx] = 1

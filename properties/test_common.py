@@ -18,7 +18,8 @@ CHANNELS = (4, 8, 16, 32, 3, 1, 64)
 OUTPUTS = (4, 8, 2, 7, 14, 16, 28, 32)
 WINDOWS = ((3, 1), (1, 1), (3, 2), (2, 2), (5, 1), (7, 2), (1, 2))  # extent and stride
 WORK, CELLS = 400_000, 2_000  # multiply-adds and outputs of a call at most
-CHOICES = ("window", "padded", "depthwise", "C", "K", "N", "OH", "OW", "square", "dtype", "recipe", "bias")
+RECIPES = ("wide", "narrow", "gauss", "wide", "huge", "spread")
+CHOICES = ("window", "padded", "depthwise", "C", "K", "N", "OH", "OW", "square", "rest", "dtype", "recipe", "bias")
 
 
 def common_cases() -> SearchStrategy[Case]:
@@ -55,12 +56,12 @@ def common_cases() -> SearchStrategy[Case]:
         work = N * max(K, 1) * C // G * extent * extent
         outputs = _within(outputs, min(CELLS // max(1, N * (K or C)), WORK // max(1, work)))
         axes = [
-            _axis(count, extent, stride, dilation, padding, limits.get(letter, ()))
+            _axis(count, extent, stride, dilation, padding, choices.has("rest"), limits.get(letter, ()))
             for letter, count in zip("HW", outputs, strict=True)
         ]
         geometry = Geometry(N, C, *axes, K, G)
         dtype, seed = pick("dtype", examiner.formats), choices.seed
-        usable = [name for name in ("wide", "narrow", "gauss") if possible(name, operation, dtype, examiner.arithmetic)]
+        usable = [name for name in RECIPES if possible(name, operation, dtype, examiner.arithmetic)]
         recipe = spelled(pick("recipe", usable), operation, dtype, geometry, examiner.arithmetic, seed)
         return Case(operation, dtype, geometry, recipe, seed, bias=operation == "conv2d" and choices.has("bias"))
 
@@ -75,10 +76,12 @@ def _within(outputs: list[int], most: int) -> list[int]:
     return outputs
 
 
-def _axis(outputs: int, extent: int, stride: int, dilation: int, padding: int, sizes: tuple[int, ...]) -> Axis:
-    """An axis of so many windows; as networks have it, with what a stride leaves over, where it is padded."""
+def _axis(
+    outputs: int, extent: int, stride: int, dilation: int, padding: int, rest: bool, sizes: tuple[int, ...]
+) -> Axis:
+    """An axis of so many windows, with or without what a stride may leave over."""
     reach = dilation * (extent - 1) + 1
-    size = max(1, (outputs - 1) * stride + reach - 2 * padding + (stride - 1 if padding else 0))
+    size = max(1, (outputs - 1) * stride + reach - 2 * padding + rest * (stride - 1))
     fitting = sorted(each for each in sizes if each + 2 * padding >= reach)
     size = min(fitting, key=lambda each: abs(each - size)) if fitting else size
     return Axis(size, extent, stride, dilation, padding, padding)

@@ -10,6 +10,7 @@ from properties.mutants.laws_by_name import (
     DERIVATIVE,
     DILATION,
     DILATION_BACK,
+    EXACTLY,
     GRADIENTS,
     NETWORK,
     THREE,
@@ -71,3 +72,11 @@ def bias_gradient_forgotten_where_dilated(correct, x, w, dy, **p):
     """The path for dilated filters gives no gradient of the bias, but zeros."""
     dx, dw, db = correct(x, w, dy, **p)
     return dx, dw, db if tuple(p["dilation"]) == (1, 1) else 0 * db
+
+
+@around("conv2d", by=(EXACTLY,))
+def blank_images_left_out(correct, x, w, b, **p):
+    """An image that is zero everywhere is left out, and its outputs are 0 without the bias."""
+    y = correct(x, w, b, **p)
+    y[~x.any((1, 2, 3))] = 0
+    return y

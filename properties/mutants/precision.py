@@ -25,6 +25,7 @@ from properties.mutants.laws_by_name import (
     ROUNDED,
     SCALED,
     SCALED_BACK,
+    SINGLE_ONE,
     VALUES,
     VARIANCE,
 )
@@ -283,3 +284,18 @@ def small_values_skipped(correct, x, *arrays, **p):
 def small_gradients_skipped(correct, *arrays, **p):
     """Gradients of less than a millionth are taken for 0."""
     return changed(correct(*arrays, **p), lambda part: np.where(np.abs(part) < 1e-6, 0, part).astype(part.dtype))
+
+
+@around("conv2d", by=(SINGLE_ONE,))
+def saturates_too_soon(correct, *arrays, **p):
+    """Results end at nine tenths of the largest number."""
+    y = correct(*arrays, **p)
+    most = y.dtype.type(0.9) * np.finfo(y.dtype).max
+    return np.where(np.isfinite(y), y.clip(-most, most), y)
+
+
+@around("conv2d", by=(RANGE,))
+def doubles_of_subnormal_filters_flushed(correct, x, w, b, **p):
+    """Filters of float64 that are smaller than the normal numbers are taken for 0."""
+    small = (w.dtype.itemsize == 8) & (np.abs(w) < np.finfo(w.dtype).tiny)
+    return correct(x, np.where(small, w.dtype.type(0), w), b, **p)
