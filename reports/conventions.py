@@ -15,6 +15,8 @@ from reports.matrix import grouped
 from reports.rows import LedgerError
 
 SCHEMA = 1
+LACKING = "not offered"
+TOLD = ("another", "crashed")  # answers that say less than what was got
 MAKE = "make it with `python -m properties.atlas`"
 
 
@@ -76,12 +78,32 @@ class Atlas:
                 found.append(Column(engine, (release,), answers))
         return found
 
-    def shares(self, asked: Asked) -> dict[str, list[Column]]:
+    @property
+    def releases(self) -> dict[str, list[str]]:
+        """The releases of each engine."""
+        found: dict[str, list[str]] = {}
+        for line in self.lines:
+            its = found.setdefault(line.engine, [])
+            its += [line.release] * (line.release not in its)
+        return found
+
+    def shares(self, asked: Asked) -> dict[str, list[Line]]:
         """Who gives each answer to a question: the answers in their order, those that nobody gives left out."""
-        order = [*asked.answers, *self.outcomes]
-        given = grouped((each for each in self.columns if asked.question in each.answers),
-                        lambda column: column.answers[asked.question].answer)  # fmt: skip
+        order = [*asked.answers, *(name for name in self.outcomes if name != LACKING), LACKING]
+        given = grouped((line for line in self.lines if line.question == asked.question), lambda line: line.answer)
         return {answer: given[answer] for answer in order if answer in given}
+
+    def meaning(self, asked: Asked, answer: str) -> str:
+        """What an answer to a question means."""
+        return asked.answers.get(answer) or self.outcomes[answer]
+
+    def who(self, lines: list[Line]) -> str:
+        """Name engines, with the releases where others of theirs are not among them: torch, jax (0.4.38, 0.12.0)."""
+        said = []
+        for engine, its in grouped(lines, lambda line: line.engine).items():
+            releases = [line.release for line in its]
+            said.append(engine if releases == self.releases[engine] else f"{engine} ({', '.join(releases)})")
+        return ", ".join(said)
 
 
 def _said(answers: dict[str, Line]) -> dict[str, str]:
@@ -90,11 +112,10 @@ def _said(answers: dict[str, Line]) -> dict[str, str]:
 
 def summary(atlas: Atlas) -> str:
     """Count what was asked, and how far engines differ, in a sentence or two."""
-    engines = {line.engine for line in atlas.lines}
-    releases = {(line.engine, line.release) for line in atlas.lines}
-    split = [asked for asked in atlas.questions if len({*atlas.shares(asked)} - {"not offered"}) > 1]
+    split = [asked for asked in atlas.questions if len({*atlas.shares(asked)} - {LACKING}) > 1]
     return (
-        f"{len(atlas.questions)} questions, {len(engines)} engines, {len(releases)} releases; "
+        f"{len(atlas.questions)} questions, {len(atlas.releases)} engines, "
+        f"{sum(map(len, atlas.releases.values()))} releases; "
         f"to {len(split)} of the questions they give more than one answer."
     )
 
@@ -152,29 +173,32 @@ def _check(where: str, line: Line, answers: dict[str, set[str]]) -> None:
 
 def as_markdown(atlas: Atlas) -> str:
     """The atlas as Markdown: question by question, each answer with the engines that give it."""
+    releases = "; ".join(f"{engine} {', '.join(its)}" for engine, its in atlas.releases.items())
     lines = [
         "# Where engines differ by choice", "",
-        "What each engine does where there is more than one way, found by running the smallest case that tells. None of "
-        "it is a fault. Bold is what the [contract](../../impls/contract.py) owes.", "", summary(atlas), "",
+        "What each engine does where there is more than one way, found by running the smallest case that tells. Nothing "
+        "is judged here: what is wrong by an engine's own words stands in [findings](../findings/). Bold is what the "
+        "[contract](../../impls/contract.py) owes. Where no release is named, all of an engine's answer so.", "",
+        summary(atlas), "", f"Releases: {releases}.", "",
         "```console", "$ python -m properties.atlas --out=reports/samples/atlas.jsonl",
         "$ python -m reports.conventions reports/samples/atlas.jsonl --out=properties/atlas/README.md", "```",
     ]  # fmt: skip
-    for theme, its in grouped(atlas.questions, lambda asked: asked.theme).items():
+    for theme, group in grouped(atlas.questions, lambda asked: asked.theme).items():
         lines += ["", f"## {theme}"]
-        for asked in its:
+        for asked in group:
             lines += ["", f"### {asked.question}", "", asked.sentence, "", f"    {asked.case}", ""]
             lines += ["| answer | what it means | engines |", "|---|---|---|"]
-            for answer, columns in atlas.shares(asked).items():
-                names = ", ".join(_with_got(column, asked, answer) for column in columns)
+            for answer, its in atlas.shares(asked).items():
                 told = f"**{answer}**" if answer == asked.contract else answer
-                lines.append(f"| {told} | {asked.answers.get(answer) or atlas.outcomes[answer]} | {names} |")
+                lines.append(f"| {told} | {atlas.meaning(asked, answer)} | {_named(atlas, its)} |")
     return "\n".join(lines) + "\n"
 
 
-def _with_got(column: Column, asked: Asked, answer: str) -> str:
-    """The engine and its releases, with what was got where no answer says it."""
-    got = column.answers[asked.question].got
-    return f"{column.name} `{got}`" if answer in ("another", "crashed") and got else column.name
+def _named(atlas: Atlas, lines: list[Line]) -> str:
+    """Who gives an answer; where each result is its own, with it."""
+    if lines[0].answer not in TOLD:
+        return atlas.who(lines)
+    return ", ".join(f"{atlas.who(its)} `{got}`" for got, its in grouped(lines, lambda line: line.got).items())
 
 
 def main(arguments: list[str] | None = None) -> int:

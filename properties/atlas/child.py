@@ -17,9 +17,10 @@ import numpy as np
 
 from properties.atlas import frameworks, runtimes
 from properties.atlas.frameworks import LackingError
-from properties.atlas.questions import LACKING, QUESTIONS, REFUSED, Plain
+from properties.atlas.questions import LACKING, NOTHING, QUESTIONS, REFUSED, VARIES, Plain
 
 OURS = "poolproof"
+CALLS = 3  # of each question: what is read from memory that nobody wrote differs from call to call
 ENGINES: dict[str, tuple[type, tuple[str, ...]]] = {  # its class; the packages it needs, the first with its release
     "im2col": (frameworks.Im2col, (OURS,)),
     "torch": (frameworks.Torch, ("torch",)),
@@ -65,11 +66,17 @@ def ask(engine: Any, question: str, arguments: dict[str, Any]) -> dict[str, Any]
     if operation is None:
         return {"answer": LACKING, "got": ""}
     try:
-        found = np.ascontiguousarray(operation(**arguments))
+        found, *again = (np.ascontiguousarray(operation(**arguments)).copy() for _ in range(CALLS))
     except LackingError as error:
         return {"answer": LACKING, "got": str(error)}
+    except (ImportError, OSError):
+        raise  # something is missing here, which is no answer of the engine's
     except Exception as error:
         return {"answer": REFUSED, "got": f"{type(error).__name__}: {error}"}
+    if found.dtype.kind not in "fiu":
+        return {"answer": NOTHING, "got": str(found)}
+    if any(other.tobytes() != found.tobytes() for other in again):
+        return {"answer": VARIES, "got": ""}
     return {"shape": found.shape, "dtype": found.dtype.str, "data": found.tobytes().hex()}
 
 

@@ -294,10 +294,10 @@ class Mlx:
 
 
 class TinyGrad:
-    """tinygrad: methods of Tensor, on its CPU device. It has neither norms nor SAME here."""
+    """tinygrad: methods of Tensor, on the device that needs no compiler. It has neither norms nor SAME."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("DEV", "CPU")
+        os.environ.setdefault("DEV", "PYTHON")
         from tinygrad import Tensor
 
         self.of = Tensor

@@ -30,9 +30,9 @@ def row(*values: float) -> Plain:
 
 
 def told(value: float) -> str:
-    """A number as a reader writes it: 1, -0, 0.5, nan, -inf, 2^-140, lowest."""
-    if value == LOWEST:
-        return "lowest"
+    """A number as a reader writes it: 1, -0, 0.5, nan, -inf, 2^-140, lowest, greatest."""
+    if abs(value) == -LOWEST:
+        return "greatest" if value > 0 else "lowest"
     if 0 < abs(value) < 2.0**-126:
         return f"2^{math.log2(value):g}"
     return f"{value:.7g}"
@@ -68,12 +68,15 @@ class Question:
         return f"{self.operation}({', '.join(f'{name}={value}' for name, value in self.arguments.items())})"
 
 
-REFUSED, LACKING, CRASHED, HUNG, ANOTHER = "refused", "not offered", "crashed", "hung", "another"
+REFUSED, LACKING, CRASHED, HUNG = "refused", "not offered", "crashed", "hung"
+NOTHING, VARIES, ANOTHER = "no result", "varies", "another"
 OUTCOMES = {  # what may be said beside a question's own answers
     REFUSED: "The engine raises an error, and gives no result.",
     LACKING: "The engine has no such function, or not with these arguments.",
     CRASHED: "The process dies.",
     HUNG: "There is no answer in two minutes.",
+    NOTHING: "The engine raises nothing, and gives no array.",
+    VARIES: "The same call gives now this, now that.",
     ANOTHER: "The result is none of those that are named; it is told.",
 }
 

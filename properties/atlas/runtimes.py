@@ -24,10 +24,10 @@ class Nodes:
         raise NotImplementedError
 
     def conv(self, x: Array, w: Array, stride: Pair, padding: Pair) -> Array:
-        return self.node("Conv", {"x": x, "w": w}, strides=stride, pads=(*padding, *padding))
+        return self.node("Conv", {"x": x, "w": w}, **laid(w.shape[2:], stride, padding))
 
     def conv_same(self, x: Array, w: Array, stride: Pair) -> Array:
-        return self.node("Conv", {"x": x, "w": w}, strides=stride, auto_pad="SAME_UPPER")
+        return self.node("Conv", {"x": x, "w": w}, kernel_shape=w.shape[2:], strides=stride, auto_pad="SAME_UPPER")
 
     def max_pool(self, x: Array, size: Pair, stride: Pair, padding: Pair, ceil: bool = False) -> Array:
         return self.node("MaxPool", {"x": x}, **laid(size, stride, padding), ceil_mode=int(ceil))
@@ -52,7 +52,7 @@ class Nodes:
 
         graph = helper.make_graph(
             [helper.make_node(operator, [*arrays], [*outputs], **attributes)], "one_node",
-            [told("x", [None] * 4)], [told(name, [None] * 4) for name in outputs],
+            [told("x", arrays["x"].shape)], [told(name, [None] * 4) for name in outputs],
             [numpy_helper.from_array(arrays["w"], "w")] if "w" in arrays else [],
         )  # fmt: skip
         opsets = [helper.make_opsetid("", self.opset)]
@@ -94,6 +94,7 @@ class OpenCv(Nodes):
     """OpenCV's dnn module."""
 
     opset = 11
+    lp_pool = None  # type: ignore[assignment]  # it has no such layer
 
     def __init__(self) -> None:
         import cv2
@@ -181,7 +182,7 @@ class Ncnn:
         return self.run("Pooling", {0: 1, **self.laid(size, stride, padding, asked.get("ceil", False)), **said}, x)
 
     @staticmethod
-    def laid(size: Pair, stride: Pair, padding: Pair, ceil: bool) -> dict[int, int]:
+    def laid(size: Any, stride: Pair, padding: Pair, ceil: bool) -> dict[int, int]:
         """A window's numbers; its pad_mode 0 rounds up, 1 rounds down."""
         sides = {3: padding[1], 13: padding[0], 14: padding[1], 15: padding[0]}
         return {1: size[1], 11: size[0], 2: stride[1], 12: stride[0], **sides, 5: 0 if ceil else 1}
@@ -208,6 +209,6 @@ class Ncnn:
         return np.array(y)[None]
 
 
-def laid(size: Pair, stride: Pair, padding: Pair) -> dict[str, Any]:
+def laid(size: Any, stride: Pair, padding: Pair) -> dict[str, Any]:
     """A window as the attributes of a node."""
     return {"kernel_shape": size, "strides": stride, "pads": (*padding, *padding)}
