@@ -1,4 +1,4 @@
-"""The atlas of conventions: its file of JSON lines, and what it says of each engine and release. Standard library only."""
+"""The atlas of conventions: its file of JSON lines, and what it says of each engine. Standard library only."""
 
 from __future__ import annotations
 
@@ -146,19 +146,33 @@ def read(file: str | os.PathLike[str]) -> Atlas:
     if head.get("lines") != len(lines) - 1:
         raise LedgerError(f"{file}: has {len(lines) - 1} lines, and should have {head.get('lines')}: {MAKE}")
     try:
-        questions = [Asked(**each) for each in head["questions"]]
+        questions = [_question(each) for each in head["questions"]]
         atlas = Atlas(questions, {**head["outcomes"]}, [])
         answers = {each.question: {*each.answers, *atlas.outcomes} for each in questions}
     except (KeyError, TypeError) as error:
         raise LedgerError(f"{file}:1: not the questions of an atlas: {error}") from error
+    seen: set[tuple[str, str, str]] = set()
     for number, text in enumerate(lines[1:], start=2):
         try:
             line = Line(**parsed(file, number, text))
         except TypeError as error:
             raise LedgerError(f"{file}:{number}: not an answer: {error}") from error
         _check(f"{file}:{number}", line, answers)
+        if (which := (line.engine, line.release, line.question)) in seen:
+            raise LedgerError(f"{file}:{number}: a second answer of {line.engine} {line.release} to {line.question!r}")
+        seen.add(which)
         atlas.lines.append(line)
     return atlas
+
+
+def _question(content: dict[str, Any]) -> Asked:
+    """Read one question. Raises TypeError naming what is wrong with it."""
+    asked = Asked(**content)
+    for name, value in vars(asked).items():
+        texts = [*value, *value.values()] if name == "answers" and isinstance(value, dict) else [value]
+        if not all(isinstance(each, str) for each in texts):
+            raise TypeError(f"{name} = {value!r}: {'texts are' if name == 'answers' else 'a text is'} accepted")
+    return asked
 
 
 def _check(where: str, line: Line, answers: dict[str, set[str]]) -> None:
@@ -176,9 +190,9 @@ def as_markdown(atlas: Atlas) -> str:
     releases = "; ".join(f"{engine} {', '.join(its)}" for engine, its in atlas.releases.items())
     lines = [
         "# Where engines differ by choice", "",
-        "What each engine does where there is more than one way, found by running the smallest case that tells. Nothing "
-        "is judged here: what is wrong by an engine's own words stands in [findings](../findings/). Bold is what the "
-        "[contract](../../impls/contract.py) owes. Where no release is named, all of an engine's answer so.", "",
+        "What each engine does where there is more than one way, found by running the smallest case that tells. "
+        "Nothing is judged here: what is wrong by an engine's own words stands in [findings](../findings/). Bold is "
+        "what the [contract](../../impls/contract.py) owes. Where none is named, all releases answer so.", "",
         summary(atlas), "", f"Releases: {releases}.", "",
         "```console", "$ python -m properties.atlas --out=reports/samples/atlas.jsonl",
         "$ python -m reports.conventions reports/samples/atlas.jsonl --out=properties/atlas/README.md", "```",

@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 def main(arguments: list[str] | None = None) -> int:
     """Ask, print and keep; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m properties.atlas", description=__doc__)
-    parser.add_argument("engines", nargs="*", metavar="ENGINE", help=f"of {', '.join(ENGINES)} (default: what is there)")
+    parser.add_argument(
+        "engines", nargs="*", metavar="ENGINE", help=f"of {', '.join(ENGINES)} (default: what is there)"
+    )
     parser.add_argument("--python", default=sys.executable, metavar="PATH",
                         help="the interpreter whose engines are asked; it needs NumPy (default: this one)")  # fmt: skip
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "atlas.jsonl", metavar="FILE",

@@ -1,4 +1,4 @@
-"""Where engines differ by choice: the questions, each with its smallest case and the answers there may be. No imports."""
+"""Where engines differ by choice: the questions, each with its smallest case and the answers that there may be."""
 
 from __future__ import annotations
 

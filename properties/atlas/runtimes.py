@@ -1,4 +1,4 @@
-"""How runtimes of stored networks are asked: by a network of one layer for each question. NumPy, and onnx to write it."""
+"""How runtimes of stored networks are asked: a network of one layer each. NumPy beside them, and onnx to write it."""
 # ruff: noqa: D102 (what each operation is, properties/atlas/questions.py says)
 
 from __future__ import annotations
