@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from reports import kills, ledger
+from reports import conventions, kills, ledger
 from reports.markdown import as_markdown
 from reports.matrix import matrix
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from reports.benchmarks import Benchmarks
 
 PAGE, RESULTS = Path("report/index.html"), Path("results")
-MUTANTS = RESULTS / "mutants.jsonl"
+MUTANTS, ATLAS = RESULTS / "mutants.jsonl", RESULTS / "atlas.jsonl"
+Read = TypeVar("Read")
 INSTALL = "pip install -c constraints.txt jinja2 matplotlib pandas"
 
 
@@ -65,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         "--mutants", type=Path, metavar="FILE",
         help=f"the table that `make mutants` writes (default: {MUTANTS})",
     )  # fmt: skip
+    parser.add_argument(
+        "--atlas", type=Path, metavar="FILE",
+        help=f"the atlas that `python -m properties.atlas` writes (default: {ATLAS})",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help=f"write the page (default: {PAGE}, if nothing below is asked for)")  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
@@ -101,7 +107,9 @@ def _drawn(options: argparse.Namespace) -> int:
             for line in unread or [str(trouble)]:
                 _say(line)
             return 1
-        html, unread = page.drawn(run, rows, found, baseline, unread, _mutants(options, unread))
+        faults = _beside(kills.read, options.mutants, MUTANTS, unread)
+        atlas = _beside(conventions.read, options.atlas, ATLAS, unread)
+        html, unread = page.drawn(run, rows, found, baseline, unread, faults, atlas)
         page.write(out, html)
         print(out)
     for line in unread:
@@ -109,13 +117,12 @@ def _drawn(options: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-def _mutants(options: argparse.Namespace, unread: list[str]) -> kills.Table | None:
-    """Return the table of mutants; None where there is none, or where it cannot be read, and then say so."""
-    file = options.mutants or MUTANTS
-    if not options.mutants and not file.exists():
+def _beside(read: Callable[[Path], Read], asked: Path | None, usual: Path, unread: list[str]) -> Read | None:
+    """Return what a file beside the results holds; None where there is none, or where it cannot be read, then said."""
+    if asked is None and not usual.exists():
         return None
     try:
-        return kills.read(file)
+        return read(asked or usual)
     except ledger.LedgerError as error:
         unread.append(str(error))
         return None

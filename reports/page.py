@@ -11,8 +11,9 @@ from typing import Any
 
 import jinja2
 
-from reports import claims, error_figures, errors, mutants, mutants_figures, sources
+from reports import atlas, claims, error_figures, errors, mutants, mutants_figures, sources
 from reports.benchmarks import HOW, Benchmarks
+from reports.conventions import Atlas
 from reports.errors import ratio
 from reports.kills import Table
 from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
@@ -62,10 +63,11 @@ def drawn(
     baseline: str = "",
     notices: Iterable[str] = (),
     faults: Table | None = None,
+    conventions: Atlas | None = None,
 ) -> tuple[str, list[str]]:
     """Return the page, and a line for each thing that it lacks because it cannot be read, as it says them on top.
 
-    `faults` is what the suite's own mutants have shown.
+    `faults` is what the suite's own mutants have shown, `conventions` where engines differ by choice.
     """
     verdicts = matrix(rows, run)
     seen = {row.verdict for cell in verdicts.cells for row in cell.rows}
@@ -96,6 +98,7 @@ def drawn(
         measured=speeds,
         proof=_proof(faults) if faults else [],
         how=HOW,
+        atlas=atlas.drawn(conventions) if conventions else None,
         worked=worked,
         sources={line.property: cited[line.property] for line in worked if line.property in cited},
         claims={

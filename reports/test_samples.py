@@ -13,19 +13,20 @@ from reports.test_page import outline, said
 
 SAMPLES = Path(__file__).parent / "samples"
 VERDICTS, BENCH, MUTANTS = (SAMPLES / name for name in ("verdicts.jsonl", "bench.json", "mutants.jsonl"))
+ATLAS = SAMPLES / "atlas.jsonl"
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     page = tmp_path_factory.mktemp("page") / "index.html"
-    files = {"results": VERDICTS, "bench": BENCH, "mutants": MUTANTS, "out": page}
+    files = {"results": VERDICTS, "bench": BENCH, "mutants": MUTANTS, "atlas": ATLAS, "out": page}
     assert __main__.main([f"--{name}={file}" for name, file in files.items()]) == 0
     return page.read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_samples_has_all_sections(drawn):
     ids = outline(drawn).ids
-    others = ("failures", "matrix", "errors", "examples", "mutants", "kills")
+    others = ("failures", "matrix", "errors", "examples", "mutants", "kills", "atlas")
     assert [each for each in (*SECTIONS[:-1], *others) if each not in ids] == []
     assert len(re.findall("<figcaption>", drawn)) >= 8
     assert "mine.py fails in" in said(drawn)
