@@ -14,7 +14,8 @@ from reports.rows import SCHEMA, LedgerError, Row, Run
 def write_export(run: Run, rows: list[Row], file: str | os.PathLike[str]) -> None:
     """Write the run with the schema and the number of rows, then row by row."""
     head = {"poolproof": "verdicts", "schema": SCHEMA, "rows": len(rows), "run": run.to_json()}
-    lines = [json.dumps(each, allow_nan=False, ensure_ascii=False) for each in (head, *(row.to_json() for row in rows))]
+    parts = (head, *(row.to_json() for row in rows))
+    lines = [json.dumps(each, allow_nan=False, ensure_ascii=False, separators=(",", ":")) for each in parts]
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
