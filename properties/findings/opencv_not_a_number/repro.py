@@ -1,4 +1,4 @@
-"""A NaN times one is a NaN."""
+"""A sum with a NaN in it is a NaN."""
 
 import sys
 
