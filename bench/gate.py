@@ -131,7 +131,7 @@ def standard(case: Case, count: int, rounding: Arithmetic) -> sampled.Standard:
 
 def arithmetic(subject: Subject) -> Arithmetic:
     """Give what an implementation declares of its rounding."""
-    return Arithmetic(subject.declared.accuracy, subject.declared.accumulator)
+    return Arithmetic(subject.declared.accuracy, subject.declared.accumulator, subject.declared.conventions)
 
 
 def shared(one: Any, other: Any) -> bool:

@@ -48,6 +48,23 @@ ARRAYS: dict[str, tuple[str, ...]] = {
 """The arrays of each operation, in order of position. They may come by keyword as well."""
 
 
+CONVENTIONS = {
+    "max_drops_nan": "in max pooling a NaN loses to any number; a window of NaN alone gives NaN or what is below all "
+    "numbers, -inf or the lowest finite one, and any switch",
+    "max_keeps_first_nan": "in max pooling a NaN wins where it is the first cell of its window, and loses elsewhere",
+    "max_orders_nan": "in max pooling a window that holds a NaN gives NaN or one of its numbers, and any switch; one of "
+    "NaN alone as under max_drops_nan",
+    "max_takes_either_zero": "of -0 and +0 max pooling gives either",
+    "takes_any_window": "a window or filter larger than the padded image is refused, or gives an empty output",
+    "takes_any_padding": "pooling's padding may be as large as the window or larger; the output has its size",
+    "takes_empty_image": "an image without rows or columns may be taken, if it is padded; there is nothing but padding",
+    "broadcasts_bias": "a bias of one number, shape (1,) or (), may be taken as the same for all filters",
+}
+"""What an implementation may declare as `conventions`: each takes the place of a rule, and is held to as strictly."""
+
+NAN_RULES = ("max_drops_nan", "max_keeps_first_nan", "max_orders_nan")
+
+
 class Contract(Protocol):
     """Every function an implementation may offer, as plain functions: NumPy arrays in, NumPy arrays out.
 
@@ -184,6 +201,7 @@ class Declarations:
     limits: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)  # {"F": (3,), "S": (1, 2)}
     over_reads: int = 0  # bytes past the end of an input that a kernel may read, as vector loads do; never written
     subnormals: bool = True  # False: numbers smaller than the format's normal ones are taken for 0
+    conventions: tuple[str, ...] = ()  # of CONVENTIONS: where its own documentation chooses otherwise, or is silent
     options: tuple[str, ...] = ()  # extras it offers: "asymmetric_padding", "ceil_mode", ...
 
     @classmethod
@@ -354,6 +372,13 @@ def _limits(value: object) -> dict[str, tuple[int, ...]]:
     return limits
 
 
+def _conventions(value: object) -> tuple[str, ...]:
+    found = _several_of("conventions", tuple(CONVENTIONS))(value)
+    if len({*found} & {*NAN_RULES}) > 1:
+        raise ValueError(f"conventions = {value!r}: accepted is one of {', '.join(NAN_RULES)}")
+    return found
+
+
 _MOST_OVER_READ = 4096
 _DTYPES = ("float16", "float32", "float64")
 _MOST = {"F": 64, "S": 256, "D": 256, "P": 256, "G": 256, "N": 1024}  # what the definition computes in a second or so
@@ -366,6 +391,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "accumulator": _one_of("accumulator", ("float16", "bfloat16", "float32", "float64")),
     "deterministic": _flag("deterministic"),
     "subnormals": _flag("subnormals"),
+    "conventions": _conventions,
     "layouts": _one_of("layouts", ("any", "contiguous")),
     "accuracy": _accuracy,
     "limits": _limits,

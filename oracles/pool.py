@@ -13,20 +13,26 @@ from oracles.conv import Nested, zeros
 from oracles.geometry import Geometry
 
 
-def max_pool2d(x: Nested, g: Geometry) -> tuple[Nested, Nested]:
+def max_pool2d(x: Nested, g: Geometry, nan: str = "wins") -> tuple[Nested, Nested]:
     """x (N, C, H, W) -> y and switches (N, C, OH, OW); a switch is the index of the maximum in its H*W plane.
 
-    The first maximum in row-major order wins; the first NaN beats everything, and is the result.
-    Source: CS231n, "Pooling Layer" (switches); IEEE 754-2019, maximum (NaN propagates).
+    The first maximum in row-major order wins; the first NaN beats everything, and is the result. Where `nan` is
+    "loses" every number beats a NaN, and where it is "first" a NaN counts only as the first cell of its window.
+    Source: CS231n, "Pooling Layer" (switches); IEEE 754-2019, maximum (NaN propagates), maximumNumber (it does not).
     """
     width = g.horizontal.size
+
+    def beats(value: Any, best: Any) -> bool:
+        if value != value or best != best:
+            return (nan == "wins" and best == best) or (nan == "loses" and value == value)
+        return bool(value > best)
 
     def first_maximum(plane: Nested, rows: Taps, columns: Taps) -> tuple[Any, int]:
         best, switch = None, -1
         for _, iy in rows:
             for _, ix in columns:
                 value = plane[iy][ix]
-                if best is None or value > best or (value != value and best == best):
+                if best is None or beats(value, best):
                     best, switch = value, iy * width + ix
         return best, switch
 

@@ -24,15 +24,23 @@ class Arithmetic:
     """How an implementation says that it computes: accuracy "direct", "fft", "tf32" or "winograd(4,3;0,1,-1,2,-1/2)".
 
     One that chooses among transforms names them, "fft or winograd(4,3;0,1,-1,2,-1/2)": each result may be as far off as
-    the one that reaches farthest there. `accumulator` is the format of sums of narrow types.
+    the one that reaches farthest there. `accumulator` is the format of sums of narrow types. `conventions`: which rules
+    of the contract it has others for.
     """
 
     accuracy: str = "direct"
     accumulator: str = "float32"
+    conventions: tuple[str, ...] = ()
 
     def sums(self, form: Format) -> Format:
         """The format in which sums of this stored format are kept."""
         return FORMATS[self.accumulator] if form.narrow else form
+
+    @property
+    def nan(self) -> str:
+        """What becomes of a NaN in max pooling: it wins, or loses, or counts as the first cell of its window alone."""
+        rules = {"max_drops_nan": "loses", "max_keeps_first_nan": "first"}
+        return next((rule for name, rule in rules.items() if name in self.conventions), "wins")
 
     @property
     def transforms(self) -> bool:

@@ -27,7 +27,7 @@ class Truth:
 
     Where bound is None the result is the exact value rounded once into `form`, and nothing else will do.
     `owed` marks the elements that the contract speaks of; None means all. `signed`: -0 is not +0.
-    `also` names, for single elements of an index, all values that will do.
+    `also` names, for single elements, all values that will do.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Truth:
     form: Format
     owed: np.ndarray | None = None
     signed: bool = False
-    also: Mapping[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
+    also: Mapping[tuple[int, ...], frozenset[float]] = field(default_factory=dict)
 
     @cached_property
     def answer(self) -> np.ndarray:
@@ -240,21 +240,41 @@ def _products(
 
 def _max_pool2d(s: _Sums) -> tuple[Truth, ...]:
     s.finite = False  # nothing is added: floats are as exact as ints, and keep the sign of zero
-    y, switches = pool.max_pool2d(s.numbers("x"), s.g)
+    declared = s.arithmetic.conventions
+    x = s.numbers("x")
+    y, switches = pool.max_pool2d(x, s.g, s.arithmetic.nan)
     zeros = np.zeros(s.g.y_shape)
     value = np.array(y, np.float64).reshape(s.g.y_shape)
     index = np.array(switches, np.int64).reshape(s.g.y_shape)
+    anywhere = _windows(s, np.isnan(value))  # where a NaN wins, any element of its window may be the switch
+    allowed: dict[tuple[int, ...], frozenset[float]] = {}
+    owed = np.ones(s.g.y_shape, bool)
+    if {"max_drops_nan", "max_orders_nan"} & {*declared}:
+        owed = ~np.isnan(value)
+        nothing = frozenset((math.nan, -math.inf, -s.form.largest))
+        numbers = {cell: _numbers(s, cell, places) for cell, places in anywhere.items()}
+        allowed = {cell: found | {math.nan} if found else nothing for cell, found in numbers.items()}
+    return (
+        Truth("y", value, zeros, None, s.form, signed="max_takes_either_zero" not in declared, also=allowed),
+        Truth("switches", index, zeros, None, s.form, None if owed.all() else owed, also=anywhere),
+    )
+
+
+def _windows(s: _Sums, outputs: np.ndarray) -> dict[tuple[int, ...], frozenset[float]]:
+    """The cells of the windows of the outputs that are marked, as numbers in their plane."""
     width = s.g.horizontal.size
-    anywhere: dict[tuple[int, ...], frozenset[int]] = {  # where a NaN wins, any element of its window may be the switch
+    return {
         (n, c, oy, ox): frozenset(
             iy * width + ix for _, iy in s.g.vertical.taps(oy) for _, ix in s.g.horizontal.taps(ox)
         )
-        for n, c, oy, ox in np.argwhere(np.isnan(value)).tolist()
+        for n, c, oy, ox in np.argwhere(outputs).tolist()
     }
-    return (
-        Truth("y", value, zeros, None, s.form, signed=True),
-        Truth("switches", index, zeros, None, s.form, also=anywhere),
-    )
+
+
+def _numbers(s: _Sums, output: tuple[int, ...], places: frozenset[float]) -> frozenset[float]:
+    """The numbers at these places of the plane that an output was made of."""
+    plane = s.data["x"][output[:2]].ravel()
+    return frozenset(float(plane[int(place)]) for place in places if not np.isnan(plane[int(place)]))
 
 
 def switches(case: Case, x: np.ndarray) -> np.ndarray:

@@ -126,6 +126,9 @@ def _compare(truth: Truth, output: np.ndarray) -> Verdict:
     if truth.bound is None and not truth.signed and bool((output == truth.answer).all()):
         return Verdict(elements=output.size if truth.owed is None else int(truth.owed.sum()))  # as nearly always
     got = output.astype(np.float64)
+    for cell, allowed in truth.also.items():
+        if any(got[cell] == value or (got[cell] != got[cell] and value != value) for value in allowed):
+            got[cell] = truth.answer[cell]
     if truth.bound is None:
         want = truth.answer.astype(np.float64)
         return _elements(truth.name, got, want, None, truth.owed, signed=truth.signed)
@@ -136,6 +139,8 @@ def _integers(truth: Truth, output: np.ndarray) -> Verdict:
     wrong = output != truth.value
     for cell, allowed in truth.also.items():
         wrong[cell] = int(output[cell]) not in allowed
+    if truth.owed is not None:
+        wrong &= truth.owed
     if not wrong.any():
         return Verdict(elements=wrong.size)
     place = np.unravel_index(int(wrong.argmax()), wrong.shape)

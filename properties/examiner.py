@@ -88,7 +88,7 @@ class Examiner:
         self._taken: dict[str, frozenset[str]] = {}  # of these, what an operation has a parameter for
         declared = subject.declared
         self.normal = not declared.subnormals
-        self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator)
+        self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator, declared.conventions)
         formats = (declared.storage,) if declared.storage else declared.dtypes
         self.formats = tuple(sorted(formats, key=("float32", "float64", "float16", "bfloat16").index))  # simplest first
         self.begin(float("inf"))

@@ -30,6 +30,28 @@ class Call:
         self.parameters[name] = tuple(pair)
         return f"{name}={self.parameters[name]}"
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The format of its arrays, and of what it gives."""
+        return self.arrays[0].dtype.newbyteorder("=")
+
+    def shape(self) -> tuple[int, ...] | None:
+        """The shape of what it gives, by the windows that begin and end in the padded image; None in ceil mode."""
+        x, given = self.arrays[0], self.parameters
+        if self.case.operation.endswith("_backward"):
+            return self.case.geometry.x_shape
+        if given.get("ceil_mode"):
+            return None
+        convolves = self.case.operation in CONVOLUTIONS
+        size, outputs = self.arrays[1].shape[2:] if convolves else given["size"], []
+        for i in (0, 1):
+            reach = given.get("dilation", (1, 1))[i] * (size[i] - 1) + 1
+            room = x.shape[2 + i] + _sides(self, i) - reach
+            if isinstance(given["padding"], str):
+                room = x.shape[2 + i] - 1  # SAME: as many as there would be of one cell
+            outputs.append(len(range(0, room + 1, given["stride"][i])))
+        return (x.shape[0], self.arrays[1].shape[0] if convolves else x.shape[1], *outputs)
+
     def cut(self, index: int, axis: int, size: int) -> str:
         """Give one array another extent along an axis."""
         array = self.arrays[index]
@@ -174,6 +196,21 @@ _FAULTS: list[tuple[str, tuple[str, ...], Spoil]] = [
     ("dy_one_column_less", ("conv2d_backward",), _wrong_dy(3, -1)),
     ("dy_turned", ("conv2d_backward",), _turned_dy),
 ]
+
+
+def open_by(fault: str) -> str:
+    """The convention by which a call with this fault need not be refused, or ""."""
+    return next((convention for name, convention in _OPEN.items() if fault.startswith(name)), "")
+
+
+_OPEN = {
+    "window_too_large": "takes_any_window",
+    "filter_too_large": "takes_any_window",
+    "padding_": "takes_any_padding",
+    "empty_image": "takes_empty_image",
+    "bias_of_one": "broadcasts_bias",
+    "bias_a_number": "broadcasts_bias",
+}
 
 
 def out_size_faults(case: Case) -> dict[str, tuple[int, int, int, int, int]]:

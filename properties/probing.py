@@ -16,7 +16,7 @@ from oracles import truth as truths
 from oracles.case import Case
 from oracles.truth import Truth
 from oracles.verdict import Verdict, joined, judge
-from properties.examiner import Examiner, Raised, raised
+from properties.examiner import Examiner, Raised, Unsupported, raised
 
 Data = Mapping[str, np.ndarray | None]
 ANY = ("any",)  # a detail that `varied` chooses
@@ -52,6 +52,8 @@ def varied(
 ) -> Verdict:
     """Examine the case with `count` values of a detail, count the verdicts, and give the first bad one or the last.
 
+    Values that are declared unsupported are left out. Raises Unsupported where all are.
+
     Where the detail is "any", the values are chosen by the case's own line: Hypothesis, left to choose, tries some of
     a dozen fifty times and others never. A failure is told, and made smaller, with the one value it was found at.
     """
@@ -60,17 +62,23 @@ def varied(
         wanted = subject.failure[0].detail(key)
     first, step = zlib.crc32(str(case).encode()), max(1, len(values) // count)
     chosen = [values[(first + i * step) % len(values)] for i in range(count)] if wanted == "any" else [wanted]
-    verdict = Verdict()
+    verdict, declined = None, None
     for value in chosen:
         one = dataclasses.replace(case, details=((key, value),))
         try:
             verdict = subject.hold(one, examined(subject, one))
+        except Unsupported as reason:
+            declined = reason
+            continue
         except Raised:
             assert subject.failure is not None
             verdict = subject.failure[1]
         if not verdict.agrees:
             subject.hold(case, verdict)  # as it was drawn, it fails too
             return subject.hold(one, verdict)
+    if verdict is None:
+        assert declined is not None
+        raise declined
     return verdict
 
 

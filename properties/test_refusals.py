@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 
 from impls.isolation.failures import Failure
+from oracles import truth as truths
 from oracles.case import OPERATIONS, Case
-from oracles.verdict import Verdict
-from properties.examiner import Examiner
-from properties.faults import faults, out_size_faults, spoiled
+from oracles.truth import Truth
+from oracles.verdict import Verdict, form, judge
+from properties.examiner import Examiner, Unsupported
+from properties.faults import Call, faults, open_by, out_size_faults, spoiled
 from properties.laws import law
-from properties.probing import ANY, varied
+from properties.probing import ANY, noted, varied
 from properties.strategies import cases
 
 STAYS = "names what was accepted"
@@ -32,7 +35,52 @@ def test_invalid_calls_are_refused(subject: Examiner, case: Case) -> None:
 def refused(subject: Examiner, case: Case) -> Verdict:
     """The verdict on the call with the fault that the case names."""
     call, what = spoiled(subject, case, case.detail("fault"))
-    return Verdict() if what is None else refusal(subject, case.operation, what, call.arrays, call.parameters)
+    if what is None:
+        return Verdict()
+    convention = open_by(case.detail("fault"))
+    if convention not in subject.subject.declared.conventions:
+        return refusal(subject, case.operation, what, call.arrays, call.parameters)
+    return refused_or_right(subject, what, call, convention)
+
+
+def refused_or_right(subject: Examiner, what: str, call: Call, convention: str) -> Verdict:
+    """The verdict on a call that need not be refused, as is declared: what is answered must be right.
+
+    Raises Unsupported where it is answered, and has its size, but has no meaning beyond that.
+    """
+    operation = call.case.operation
+    try:
+        result = subject.subject.call(operation, *call.arrays, **call.parameters)
+    except ValueError:
+        return Verdict(elements=1)
+    except Failure as failure:
+        return Verdict(failure.verdict, f"{what}: {failure}\na ValueError is due, or an answer", math.inf)
+    except Exception as error:
+        said = f"{what} raised {type(error).__name__}: {error}; a ValueError is due, or an answer"
+        return Verdict("raised", said, math.inf)
+    name, shape = ("dx" if operation.endswith("_backward") else "y"), call.shape()
+    y = result[0] if operation == "max_pool2d" and isinstance(result, tuple) else result
+    complaint = "" if shape is None else form(name, y, shape, call.dtype)
+    if complaint:
+        verdict = Verdict("accepted what must be refused", complaint, math.inf)
+    elif operation == "conv2d" and y.size:
+        verdict = judge(meant(subject, call), y)
+    elif shape is None or y.size:
+        raise Unsupported(f"not owed: declares {convention}")
+    else:
+        verdict = Verdict(elements=1)
+    return noted(verdict, f"{what} was accepted, as {convention} declares, and not answered rightly")
+
+
+def meant(subject: Examiner, call: Call) -> tuple[Truth, ...]:
+    """The outputs of a convolution that has one bias for all, or reads nothing but padding."""
+    x, w, b = call.arrays
+    case = dataclasses.replace(call.case, details=(), bias=b is not None)
+    bias = None if b is None else np.full(w.shape[0], 1, x.dtype) * np.ravel(b)
+    if x.size:
+        return truths.judged(case, {"x": x, "w": w, "b": bias}, subject.arithmetic)
+    value = np.zeros(call.shape()) if bias is None else np.broadcast_to(bias[:, None, None], call.shape())  # type: ignore[arg-type]
+    return (Truth("y", value.astype(np.float64), np.zeros(value.shape), None, truths.FORMATS[case.dtype]),)
 
 
 @law("refusals", ("out_size",), cases(("narrow",)))

@@ -16,6 +16,7 @@ SAME = {"same_upper": "SAME", "same_lower": "SAME_LOWER"}
 class Jax:
     """A namespace of the contract; XLA's windows tell no switches, so max pooling has no gradient by them here."""
 
+    conventions = ("max_takes_either_zero", "takes_any_window", "takes_any_padding", "takes_empty_image")
     subnormals = False  # XLA has the processor take them for 0
     dtypes: tuple[str, ...] = ("float32", "float64")
     options = ("asymmetric_padding", "pool_dilation", "same_padding")

@@ -29,6 +29,8 @@ class Keras:
         self.keras, self.version = keras, keras.__version__
         self.name = "+".join([f"keras-{backend}", *variants])
         self.subnormals = backend != "jax"
+        if backend == "jax":
+            self.conventions = ("max_takes_either_zero", "takes_any_window", "takes_any_padding", "takes_empty_image")
         self.last = "channels-last" in variants
 
     def supports(

@@ -14,6 +14,9 @@ class Mlx:
     """A namespace of the contract; MLX' pooling tells no switches, and its averages count the padding."""
 
     dtypes = ("float32",)
+    conventions = (
+        "max_takes_either_zero", "takes_any_window", "takes_any_padding", "takes_empty_image", "broadcasts_bias",
+    )  # fmt: skip
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
         import importlib.metadata

@@ -23,6 +23,7 @@ class Ncnn:
     dtypes = ("float32",)
     limits: ClassVar[dict[str, list[int]]] = {"N": [1]}
     options = ("asymmetric_padding",)
+    conventions = ("max_orders_nan", "max_takes_either_zero", "takes_any_padding")
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
         import ncnn

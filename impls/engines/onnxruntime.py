@@ -23,6 +23,8 @@ class OnnxRuntime(OnnxNodes):
         self.name = "+".join(["onnxruntime", *variants])
         self.opset = 18 if tuple(map(int, self.version.split(".")[:2])) >= (1, 14) else 11
         self.indices = "no-indices" not in variants
+        nan = "max_keeps_first_nan" if self.indices else "max_orders_nan"
+        self.conventions = (nan, "takes_any_window", "takes_empty_image")
         if "same-padding" in variants:
             self.options += ("same_padding",)
         self.constant = "constant-filters" in variants

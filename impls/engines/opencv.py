@@ -26,6 +26,8 @@ class OpenCv(OnnxNodes):
         self.engine, self.version = cv2, cv2.__version__
         self.name = "+".join(["opencv", *variants])
         self.indices = "no-indices" not in variants
+        nan = ("max_drops_nan",) if self.indices else ("max_orders_nan", "max_takes_either_zero")
+        self.conventions = (*nan, "takes_any_padding", "takes_empty_image")
         cv2.setNumThreads(4 if "threads" in variants else 1)
         self.winograd = "no-winograd" not in variants
 

@@ -17,6 +17,7 @@ class OpenVino:
     """A namespace of the contract; OpenVINO has no L2 pooling, no gradients, and computes in float32 at most."""
 
     dtypes = ("float32",)
+    conventions = ("max_drops_nan", "takes_any_padding", "takes_empty_image")
     options: tuple[str, ...] = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
 
     def __init__(self, variants: Sequence[str] = ()) -> None:

@@ -32,6 +32,8 @@ class Paddle:
         self.paddle, self.nn, self.version = paddle, paddle.nn.functional, paddle.__version__
         self.name = "+".join(["paddle", *variants])
         self.indices = "no-indices" not in variants
+        nan = ("max_drops_nan",) if self.indices else ("max_orders_nan", "max_takes_either_zero")
+        self.conventions = (*nan, "takes_any_window", "takes_any_padding", "takes_empty_image")
 
     def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
         """Return the reason why Paddle has no such answer, or another one, or None."""

@@ -16,6 +16,7 @@ class SciPy:
     Correlation is convolution with the filter turned round, which is how the two that only convolve are asked.
     """
 
+    conventions = ("takes_any_window",)
     limits: ClassVar[dict[str, list[int]]] = {"S": [1], "P": [0], "D": [1], "G": [1]}
 
     def __init__(self, variants: Sequence[str] = ()) -> None:

@@ -26,6 +26,8 @@ class TensorFlow:
         self.tf, self.version = tensorflow, tensorflow.__version__
         self.name = "+".join(["tensorflow", *variants])
         self.argmax, self.stored = "argmax" in variants, ""
+        nan = "max_keeps_first_nan" if self.argmax else "max_drops_nan"
+        self.conventions = (nan, "takes_any_window", "takes_any_padding", "takes_empty_image")
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
         if "float16" in variants:
             self.dtypes = ("float16",)

@@ -15,6 +15,7 @@ class TinyGrad:
     """A namespace of the contract."""
 
     options = ("asymmetric_padding", "pool_dilation", "ceil_mode")
+    conventions = ("max_keeps_first_nan", "takes_any_window", "takes_any_padding", "takes_empty_image")
 
     def __init__(self, device: str, variants: Sequence[str] = ()) -> None:
         import importlib.metadata
