@@ -57,6 +57,7 @@ CONVENTIONS = {
     "max_takes_either_zero": "of -0 and +0 max pooling gives either",
     "takes_any_window": "a window or filter larger than the padded image is refused, or gives an empty output",
     "takes_any_padding": "pooling's padding may be as large as the window or larger; the output has its size",
+    "takes_negative_padding": "padding may be negative, and then cuts cells off; the output has its size",
     "takes_empty_image": "an image without rows or columns may be taken, if it is padded; there is nothing but padding",
     "broadcasts_bias": "a bias of one number, shape (1,) or (), may be taken as the same for all filters",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import math
 import os
 import sys
@@ -30,6 +31,7 @@ BUDGET = pytest.StashKey["Budget"]()
 UNSHRUNK = pytest.StashKey[bool]()
 CUT_SHORT = pytest.StashKey[bool]()
 EXPECTED = pytest.StashKey[list[expected.Entry]]()
+MENDED = pytest.StashKey[expected.Entry]()
 
 
 class Budget:
@@ -76,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     state = config.stash[root.STATE]
     under_test = [name for spec, each in state.subjects.items() for name in (spec, spec.partition("@")[0], each.name)]
-    names = {*under_test, *(entry.name for entry in registry.entries())}
+    names = {*under_test, *(name for entry in registry.entries() for name in entry.names)}
     try:
         config.stash[EXPECTED] = expected.read(config.invocation_params.dir / file, names)
     except expected.ExpectedError as error:
@@ -182,19 +184,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     budget, spec = config.stash[BUDGET], examiner.subject.spec
     pyfuncitem.stash[EXAMINER] = examiner
     weight = order.weight(pyfuncitem.path)
+    started = time.perf_counter()
+    case, entries = config.stash[root.STATE].case, _listed(pyfuncitem, examiner)
+    if case is None:
+        _still_failing(pyfuncitem, law, examiner, entries)
     examiner.begin(budget.share(spec, weight))
     if not examiner.subject.offers(examiner.operation):
         pytest.skip(f"{spec} offers no {examiner.operation}")
-    started = time.perf_counter()
     try:
-        case = config.stash[root.STATE].case
         if case is not None and (reason := examiner.declined(case)):
             examiner.tallies[case.dtype] = Tally(unsupported={reason: 1})
             pytest.skip(f"{spec} {reason}")
         elif case is not None:
             _examine_one(law, examiner, case)
-        elif (entry := _listed(pyfuncitem, examiner)) is not None and entry.case:
-            _examine_one(law, examiner, Case.parse(entry.case))
+        elif entries and entries[0].case and not entries[0].region:
+            _examine_one(law, examiner, Case.parse(entries[0].case))
         elif (spec, examiner.operation) in budget.failing:
             pyfuncitem.stash[UNSHRUNK] = True
             law.unshrunk(subject=examiner)
@@ -218,8 +222,21 @@ def _identity(item: pytest.Function) -> str:
     return f"{item.path.name}::{item.originalname}"
 
 
-def _listed(item: pytest.Function, examiner: Examiner) -> expected.Entry | None:
+def _listed(item: pytest.Function, examiner: Examiner) -> list[expected.Entry]:
     return expected.listed(item.config.stash[EXPECTED], _identity(item), examiner)
+
+
+def _still_failing(item: pytest.Function, law: Law, examiner: Examiner, entries: list[expected.Entry]) -> None:
+    """Run the listed cases of regions, note what does not fail any more, and set the regions aside in what follows."""
+    examiner.known = ()
+    for entry in entries:
+        if entry.region:
+            examiner.begin(math.inf)
+            with contextlib.suppress(AssertionError):
+                law.one(examiner, Case.parse(entry.case))
+            if examiner.failure is None:
+                item.stash[MENDED] = entry
+    examiner.known = expected.known(item.config.stash[EXPECTED], examiner)
 
 
 def _examine_one(law: Law, examiner: Examiner, case: Case) -> None:
@@ -252,8 +269,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             reason = f"a fault of Poolproof, not of {examiner.subject.spec}: {call.excinfo.exconly()}"
             report.sections.insert(0, ("whose fault", reason))
             found = [row | {"verdict": "not reached", "reason": reason} for row in found[:1]]
-        if (entry := _listed(item, examiner)) is not None and item.config.stash[root.STATE].case is None:
-            found = _held_to(entry, examiner, report, found)
+        if (entries := _listed(item, examiner)) and item.config.stash[root.STATE].case is None:
+            found = _held_to(item.stash.get(MENDED, entries[0]), examiner, report, found, MENDED in item.stash)
         if report.failed and printed:
             report.sections.append((f"printed by {examiner.subject.spec}", printed))
         report.poolproof_rows = found
@@ -261,17 +278,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _held_to(
-    entry: expected.Entry, examiner: Examiner, report: pytest.TestReport, found: list[dict[str, Any]]
+    entry: expected.Entry,
+    examiner: Examiner,
+    report: pytest.TestReport,
+    found: list[dict[str, Any]],
+    mended: bool,
 ) -> list[dict[str, Any]]:
     """A failure that is listed is expected; what is listed and does not fail is a failure of the list."""
-    if examiner.failure is not None and report.failed:
+    if entry.region and not mended:
+        if report.failed:  # beyond the region
+            return found
+        report.outcome, report.wasxfail = "skipped", entry.told()  # type: ignore[attr-defined]
+        dtype = Case.parse(entry.case).dtype
+        told = {"verdict": "expected", "reason": entry.told(), "case": entry.case}
+        return [row | told if row["dtype"] in ("", dtype) else row for row in found]
+    if not entry.region and examiner.failure is not None and report.failed:
         report.outcome, report.wasxfail = "skipped", entry.told()  # type: ignore[attr-defined]
         failing = str(examiner.failure[0].dtype)
         return [
             row | {"verdict": "expected", "reason": entry.told()} if row["dtype"] == failing else row for row in found
         ]
-    if not report.failed:
-        how = "passes" if report.passed else "was not reached, or is not offered"
+    if mended or not report.failed:
+        how = "passes" if mended or report.passed else "was not reached, or is not offered"
         report.outcome = "failed"
         report.longrepr = (
             f"{examiner.subject.spec}: {entry.property} {how} with {entry.operation}, and is listed as expected to "

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from hypothesis import currently_in_test_context, target
@@ -45,6 +45,16 @@ class Spent(BaseException):
 
 class Raised(AssertionError):  # noqa: N818
     """The implementation raised where it owes a result; the verdict is already counted."""
+
+
+class Known(Protocol):
+    """A fault that is listed, and the region of cases in which it shows."""
+
+    def sets_aside(self, case: Case, data: dict[str, np.ndarray | None] | None = None) -> bool:
+        """Whether the case lies in its region, by its geometry or by the data given."""
+
+    def told(self) -> str:
+        """What it is, and where it is told."""
 
 
 @dataclass
@@ -91,6 +101,7 @@ class Examiner:
         self.arithmetic = Arithmetic(declared.accuracy, declared.accumulator, declared.conventions)
         formats = (declared.storage,) if declared.storage else declared.dtypes
         self.formats = tuple(sorted(formats, key=("float32", "float64", "float16", "bfloat16").index))  # simplest first
+        self.known: Sequence[Known] = ()  # faults whose cases are not asked for
         self.begin(float("inf"))
 
     def __repr__(self) -> str:
@@ -173,6 +184,7 @@ class Examiner:
             data = truths.inputs(case)
         parameters = self.parameters(case)
         self.require(case.operation, case, parameters)
+        self._set_aside(case, data)
         arrays: list[Any] = list(data.values())
         if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
             arrays.append(case.geometry.x_shape)
@@ -191,6 +203,13 @@ class Examiner:
         reason = self.subject.supports(operation, **parameters, x_shape=case.geometry.x_shape, dtype=case.dtype)
         if reason:
             raise Unsupported(reason)
+        self._set_aside(case)
+
+    def _set_aside(self, case: Case, data: dict[str, np.ndarray | None] | None = None) -> None:
+        """Raise Unsupported where a known fault shows in the case, by its geometry or by the data given."""
+        for known in self.known:
+            if known.sets_aside(case, data):
+                raise Unsupported(f"known fault: {known.told()}")
 
     def expect_exact(self, case: Case) -> None:
         """Raise Unsupported where the case's integers, drawn for another, are too large for this arithmetic."""

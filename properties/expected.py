@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet  # pytest itself needs it
 from packaging.version import InvalidVersion
 
+from oracles import truth as truths
 from oracles.case import OPERATIONS, Case
+from properties import regions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from properties.examiner import Examiner
 
 FOLDER = Path(__file__).parent
+EVERY_VARIANT = "+*"  # behind an implementation's name: it and its variants, those that offer the operation
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Entry:
     """One failure: `property` as in the table of verdicts, `releases` such as ">=1.20, <1.31" ("" for any).
 
     With a `case`, a line such as --case takes, the property is run on it alone; without one it is searched as ever, and
-    must be found to fail in each run.
+    must be found to fail in each run. With a case and a `region`, of those in `properties.regions`, the case must fail
+    first, and then this property and all others of the operation are searched beyond the region.
     """
 
     implementation: str
@@ -41,12 +45,20 @@ class Entry:
     reason: str
     link: str
     case: str = ""
+    region: str = ""
 
     def concerns(self, property_: str, examiner: Examiner) -> bool:
         """Whether this check is the one that is listed, in the release that is under test."""
+        return self.property == property_ and self.touches(examiner)
+
+    def touches(self, examiner: Examiner) -> bool:
+        """Whether it speaks of the implementation, in the release that is under test, and of the operation."""
         subject = examiner.subject
-        names = {subject.spec, subject.spec.partition("@")[0], subject.name}
-        if self.implementation not in names or (self.property, self.operation) != (property_, examiner.operation):
+        spec = subject.spec.partition("@")[0]
+        names = {subject.spec, spec, subject.name}
+        if subject.offers(self.operation):
+            names.add(spec.partition("+")[0] + EVERY_VARIANT)
+        if self.implementation not in names or self.operation != examiner.operation:
             return False
         if not self.releases:
             return True
@@ -54,6 +66,10 @@ class Entry:
             return SpecifierSet(self.releases).contains(subject.declared.version or "", prereleases=True)
         except InvalidVersion:  # it says none, or none that compares: a range says nothing of it
             return False
+
+    def sets_aside(self, case: Case, data: regions.Data | None = None) -> bool:
+        """Whether the case, on these data, lies in the region that it names."""
+        return bool(self.region) and regions.holds(self.region, Case.parse(self.case), case, data)
 
     def told(self) -> str:
         """The reason of the row: why, and where it is told."""
@@ -82,7 +98,10 @@ def read(path: Path, implementations: Collection[str]) -> list[Entry]:
         where = f"{path}: entry {number}"
         entries.append(_entry(where, fields))
         _match(where, entries[-1], implementations)
-    keys = [(each.implementation, each.property, each.operation, each.releases) for each in entries]
+    keys = [
+        (each.implementation, each.property, each.operation, each.releases, each.region and each.case)
+        for each in entries
+    ]
     for number, key in enumerate(keys, 1):
         if key in keys[: number - 1]:
             raise ExpectedError(f"{path}: entry {number} says what entry {keys.index(key) + 1} says: leave out one")
@@ -97,14 +116,14 @@ def _entry(where: str, fields: dict[str, Any]) -> Entry:
     if missing := [name for name in needed if name not in fields]:
         raise ExpectedError(f"{where}: {missing[0]} is missing; needed are {', '.join(needed)}")
     for name, value in fields.items():
-        if not isinstance(value, str) or not (value or name in ("releases", "case")):
+        if not isinstance(value, str) or not (value or name in ("releases", "case", "region")):
             raise ExpectedError(f"{where}: {name} = {value!r}; accepted is a text")
     return Entry(**fields)
 
 
 def _match(where: str, entry: Entry, implementations: Collection[str]) -> None:
     """Refuse what could match nothing, whatever is collected."""
-    if entry.implementation not in implementations:
+    if entry.implementation.removesuffix(EVERY_VARIANT) not in implementations:
         accepted = ", ".join(sorted(implementations))
         raise ExpectedError(f"{where}: there is no implementation {entry.implementation!r}; accepted are {accepted}")
     file, _, name = entry.property.partition("::")
@@ -125,8 +144,18 @@ def _match(where: str, entry: Entry, implementations: Collection[str]) -> None:
         raise ExpectedError(f"{where}: case: {error}") from error
     if case is not None and case.operation != entry.operation:
         raise ExpectedError(f"{where}: the case is of {case.operation}, the entry of {entry.operation}")
+    if entry.region and entry.region not in regions.ACCEPTED:
+        raise ExpectedError(f"{where}: region = {entry.region!r}; accepted are {', '.join(regions.ACCEPTED)}")
+    if entry.region and (case is None or not any(entry.sets_aside(case, data) for data in (None, truths.inputs(case)))):
+        raise ExpectedError(f"{where}: region = {entry.region!r} needs a case, which lies in it")
 
 
-def listed(entries: list[Entry], property_: str, examiner: Examiner) -> Entry | None:
-    """The entry that speaks of this check, or None."""
-    return next((entry for entry in entries if entry.concerns(property_, examiner)), None)
+def listed(entries: list[Entry], property_: str, examiner: Examiner) -> list[Entry]:
+    """The entries that speak of this check: one, or several with regions."""
+    found = [entry for entry in entries if entry.concerns(property_, examiner)]
+    return [entry for entry in found if not entry.region][:1] or found
+
+
+def known(entries: list[Entry], examiner: Examiner) -> list[Entry]:
+    """The entries whose regions are set aside in all properties of the operation."""
+    return [entry for entry in entries if entry.region and entry.touches(examiner)]

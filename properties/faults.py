@@ -207,6 +207,7 @@ _OPEN = {
     "window_too_large": "takes_any_window",
     "filter_too_large": "takes_any_window",
     "padding_": "takes_any_padding",
+    "negative_padding": "takes_negative_padding",
     "empty_image": "takes_empty_image",
     "bias_of_one": "broadcasts_bias",
     "bias_a_number": "broadcasts_bias",

@@ -24,6 +24,13 @@ def plain(array: Array) -> Array:
     return np.require(array, array.dtype.newbyteorder("="), ["C", "A"])
 
 
+def biases(b: Array, K: int) -> Array:
+    """Give the bias back, which an adapter adds itself. Raises ValueError where it is not of shape (K,)."""
+    if b.shape != (K,):
+        raise ValueError(f"a bias of shape {b.shape}: accepted is ({K},)")
+    return b
+
+
 def around(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
     """Spell (vertical, horizontal) out as ((top, bottom), (left, right)); what is so spelled stays."""
     vertical, horizontal = ((side, side) if isinstance(side, int) else tuple(side) for side in padding)

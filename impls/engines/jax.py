@@ -16,7 +16,10 @@ SAME = {"same_upper": "SAME", "same_lower": "SAME_LOWER"}
 class Jax:
     """A namespace of the contract; XLA's windows tell no switches, so max pooling has no gradient by them here."""
 
-    conventions = ("max_takes_either_zero", "takes_any_window", "takes_any_padding", "takes_empty_image")
+    conventions = (
+        "max_takes_either_zero", "takes_any_window", "takes_any_padding", "takes_negative_padding", "takes_empty_image",
+        "broadcasts_bias",
+    )  # fmt: skip
     subnormals = False  # XLA has the processor take them for 0
     dtypes: tuple[str, ...] = ("float32", "float64")
     options = ("asymmetric_padding", "pool_dilation", "same_padding")
@@ -95,7 +98,7 @@ class Jax:
     # what is differentiated
 
     def _convolution(self, stride: Pair, padding: Padding, dilation: Pair, groups: int) -> Callable[..., Any]:
-        lax, jnp, nhwc = self.jax.lax, self.jax.numpy, self.order[0] == "NHWC"
+        lax, nhwc = self.jax.lax, self.order[0] == "NHWC"
 
         def convolved(x: Any, w: Any, b: Any = None) -> Any:
             if nhwc:
@@ -107,7 +110,7 @@ class Jax:
             y = y.transpose(0, 3, 1, 2) if nhwc else y
             if b is None:
                 return y
-            return y + jnp.expand_dims(b, (0, 2, 3))
+            return y + lax.broadcast_in_dim(b, y.shape, (1,))
 
         return convolved
 

@@ -27,7 +27,7 @@ class OpenCv(OnnxNodes):
         self.name = "+".join(["opencv", *variants])
         self.indices = "no-indices" not in variants
         nan = ("max_drops_nan",) if self.indices else ("max_orders_nan", "max_takes_either_zero")
-        self.conventions = (*nan, "takes_any_padding", "takes_empty_image")
+        self.conventions = (*nan, "takes_any_padding")
         cv2.setNumThreads(4 if "threads" in variants else 1)
         self.winograd = "no-winograd" not in variants
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.engines.calls import OVERHANGING, SAME, Array, Padding, Pair, around, overhangs, plain, refusing
+from impls.engines.calls import OVERHANGING, SAME, Array, Padding, Pair, around, biases, overhangs, plain, refusing
 
 KEPT = 8  # compiled models, each of which has threads
 
@@ -58,7 +58,7 @@ class OpenVino:
         """Convolution or GroupConvolution: x (N, C, H, W), w (K, C/G, FH, FW), b (K,) or None -> (N, K, OH, OW)."""
         K, rest, grouped = w.shape[0], w.shape[1:], groups > 1
         filters = w.reshape(groups, K // groups, *rest) if grouped and K % groups == 0 else w
-        arrays = [x, filters] if b is None else [x, filters, b.reshape(1, -1, 1, 1)]
+        arrays = [x, filters] if b is None else [x, filters, biases(b, K).reshape(1, K, 1, 1)]
         return self._run("group_convolution" if grouped else "convolution", arrays, laid(stride, padding, dilation))[0]
 
     @refusing("openvino")

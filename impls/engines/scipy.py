@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from impls.engines.calls import Array, Pair, refusing
+from impls.engines.calls import Array, Pair, biases, refusing
 
 
 class SciPy:
@@ -45,7 +45,7 @@ class SciPy:
         """Add up a correlation for each channel: x (N, C, H, W), w (K, C, FH, FW), b (K,) or None -> (N, K, OH, OW)."""
         bare(stride, padding, dilation, groups)
         y = [[added(self.correlate, image, window, "valid") for window in w] for image in x]
-        found: Array = np.array(y) if b is None else np.array(y) + b[:, None, None]
+        found: Array = np.array(y) if b is None else np.array(y) + biases(b, len(w))[:, None, None]
         return found
 
     @refusing("scipy")

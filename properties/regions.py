@@ -1,0 +1,100 @@
+"""Regions of cases in which a known fault shows, by name: an entry of an --expected file sets one aside.
+
+A region is as narrow as the fault's cause is understood, and never a list of cases that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oracles.case import Case
+
+Data = Mapping[str, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region in words, and which cases lie in it, by their geometry, or by their data where these are given."""
+
+    told: str
+    holds: Callable[[Case], bool] = lambda case: False
+    holds_data: Callable[[Case, Data], bool] = lambda case, data: False
+
+
+def _one_by_one_padded(case: Case) -> bool:
+    sizes = case.geometry.sizes
+    return {*sizes["F"]} == {1} and any(sizes["P"])
+
+
+def _one_column(case: Case) -> bool:
+    g = case.geometry
+    return g.C == 1 and g.horizontal.out == 1
+
+
+def _non_finite(case: Case, data: Data) -> bool:
+    return any(not np.isfinite(array).all() for array in data.values() if array is not None)
+
+
+def _windows(below: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[Case, Data], bool]:
+    """Whether some window holds nothing but such cells."""
+
+    def holds(case: Case, data: Data) -> bool:
+        x = data["x"]
+        assert x is not None
+        with np.errstate(all="ignore"):
+            low = below(x, float(np.finfo(x.dtype).max))
+        if not low.any():
+            return False
+        for rows in case.geometry.vertical.windows:
+            lines = low[:, :, [iy for _, iy in rows]].all(2)
+            for columns in case.geometry.horizontal.windows:
+                if lines[:, :, [ix for _, ix in columns]].all(2).any():
+                    return True
+        return False
+
+    return holds
+
+
+REGIONS = {
+    "refusals": Region("calls that must be refused", lambda case: bool({"fault", "refused"} & {*dict(case.details)})),
+    "one_by_one_padded": Region("filters of 1 x 1 with padding", _one_by_one_padded),
+    "one_column_of_one_channel": Region("one channel, and one column of outputs", _one_column),
+    "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
+    "windows_of_minus_infinity": Region(
+        "a window that holds -inf, and nothing but that and NaN",
+        holds_data=_windows(lambda x, most: np.isneginf(x) | np.isnan(x)),
+    ),
+    "windows_of_the_lowest": Region(
+        "a window that holds nothing above the format's lowest number",
+        holds_data=_windows(lambda x, most: ~(x > -most)),
+    ),
+}
+SAME_DETAIL = "same_detail"
+ACCEPTED = (*REGIONS, SAME_DETAIL)
+
+
+def holds(region: str, listed: Case, case: Case, data: Data | None = None) -> bool:
+    """Whether a case, on these data, lies in the region of the case that is listed.
+
+    In `same_detail` lie those with the same detail, on either axis.
+    """
+    if region == SAME_DETAIL:
+        return bool(case.details) and _either_axis(case) == _either_axis(listed)
+    if data is not None:
+        return REGIONS[region].holds_data(case, data)
+    return REGIONS[region].holds(case)
+
+
+def _either_axis(case: Case) -> list[Any]:
+    return [(key, value.removesuffix("_vertical").removesuffix("_horizontal")) for key, value in case.details]
+
+
+def told(region: str, listed: Case) -> str:
+    """The region in words."""
+    if region == SAME_DETAIL:
+        return " ".join(f"{key}={value}" for key, value in _either_axis(listed))
+    return REGIONS[region].told
