@@ -32,7 +32,7 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 		properties/selfcheck bench/test_of_*.py --hypothesis-seed=$(SEED) --durations=25
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal properties $(OURS) \
 		--hypothesis-profile=quick --budget=600 --hypothesis-seed=$(SEED)
-	$(if $(EXPECTED),$(ONE_THREAD) $(BIN)/python -m properties engines $(RUNTIMES) --jobs=$(JOBS) --budget=20 \
+	$(if $(EXPECTED),$(ONE_THREAD) $(BIN)/python -m properties engines $(RUNTIMES) --plain --jobs=$(JOBS) --budget=20 \
 		--hypothesis-seed=$(SEED) --expected=$(EXPECTED))
 
 mutants: $(VENV)/ready  ## every planted fault before every property: what kills what, after how many examples

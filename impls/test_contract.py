@@ -73,6 +73,13 @@ def test_one_that_chooses_among_transforms_names_them():
         ("accumulator", "float8", "accumulator = 'float8': .*'float16', 'bfloat16', 'float32', 'float64'"),
         ("deterministic", "no", "deterministic = 'no': accepted is True or False"),
         ("layouts", "contigous", r"layouts = 'contigous': .*did you mean 'contiguous'\?"),
+        (
+            "conventions",
+            "max_drops_nan",
+            "conventions = 'max_drops_nan': accepted is a list with some of max_drops_nan",
+        ),
+        ("conventions", ["max_drop_nan"], r"conventions = 'max_drop_nan': .*did you mean 'max_drops_nan'\?"),
+        ("conventions", ["max_drops_nan", "max_orders_nan"], "accepted is one of max_drops_nan, max_keeps_first_nan"),
         ("accuracy", "exact", "accuracy = 'exact': accepted is one of 'direct', 'fft', 'tf32', 'winograd"),
         ("accuracy", "winograd(4,3)", r"accepted is 'winograd\(TILE,F;points\)', e.g."),
         ("accuracy", "winograd(0,3;0)", "TILE and F must be at least 1"),

@@ -22,12 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     every = commands.add_parser("engines", help=engines.__doc__, description=engines.__doc__)
     every.add_argument("engines", metavar="ENGINE", nargs="*", help="names of --list-impls (default: all)")
     every.add_argument("--jobs", type=int, default=os.cpu_count(), help="engines at once (default: one for each core)")
+    every.add_argument("--plain", action="store_true", help="engines as they are, without their variants")
     options, others = parser.parse_known_args(arguments)
     if others and options.command != "engines":
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     try:
         if options.command == "engines":
-            return engines.main(options.jobs, options.engines, others)
+            return engines.main(options.jobs, options.engines, others, plain=options.plain)
         return bisecting.main(options.engine, options.case, options.property, options.since, options.until)
     except ValueError as error:
         parser.error(str(error))

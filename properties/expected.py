@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from properties.examiner import Examiner
 
 FOLDER = Path(__file__).parent
-EVERY_VARIANT = "+*"  # behind an implementation's name: it and its variants, those that offer the operation
+EVERY_VARIANT = (
+    "+*"  # behind an implementation's name: it and those of its variants that offer the operation, and the case
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Entry:
 
     def touches(self, examiner: Examiner) -> bool:
         """Whether it speaks of the implementation, in the release that is under test, and of the operation."""
+        if self.operation != examiner.operation:
+            return False
         subject = examiner.subject
         spec = subject.spec.partition("@")[0]
         names = {subject.spec, spec, subject.name}
-        if subject.offers(self.operation):
+        if subject.offers(self.operation) and not (self.case and examiner.declined(Case.parse(self.case))):
             names.add(spec.partition("+")[0] + EVERY_VARIANT)
-        if self.implementation not in names or self.operation != examiner.operation:
+        if self.implementation not in names:
             return False
         if not self.releases:
             return True

@@ -52,6 +52,11 @@ def test_those_that_are_named_are_run(ran, capsys):
     assert capsys.readouterr().out.endswith("all as expected\n")
 
 
+def test_engines_may_be_run_without_their_variants(ran):
+    assert command.main(["engines", "right", "--plain"]) == 0
+    assert [word for word in ran[0] if word.startswith("--impl")] == ["--impl=right"]
+
+
 def test_nothing_run_is_no_success(ran):
     assert command.main(["engines", "absent"]) == 1
 

@@ -61,6 +61,56 @@ def test_an_entry_of_what_is_not_offered_fails_the_run(tmp_path):
     assert "was not reached, or is not offered" in done.stdout
 
 
+PADDED = "conv2d float32 n1c1k1g1 i2k1s1p1,1d1 i2k1s1p1,1d1 narrow:24 seed=1"
+KNOWN = ENTRY | {"implementation": "padded.py", "case": PADDED, "region": "one_by_one_padded"}
+FAULTY = """
+from mine import conv2d as right
+def conv2d(x, w, b, **p):
+    y = right(x, w, b, **p)
+    return y + y.dtype.type(WHERE)
+"""
+
+
+def padded(folder, where="w.shape[2:] == (1, 1) and p['padding'] != (0, 0)"):
+    """A folder with a convolution that is wrong where it is said."""
+    here = fill(folder)
+    (here / "padded.py").write_text(FAULTY.replace("WHERE", where))
+    return here
+
+
+def test_beyond_the_region_of_a_known_fault_nothing_fails(tmp_path):
+    here = padded(tmp_path)
+    done = run(here, VALUES, *QUICK, "--impl=padded.py", listed(here, KNOWN))
+    assert done.returncode == 0, done.stdout
+    assert "1 xfailed" in done.stdout
+    (row,) = [row for row in ledger.rows(here / "results") if row.verdict == "expected"]
+    assert (row.case, row.property.rpartition("/")[2]) == (PADDED, EXACT)
+    assert row.examples > row.unsupported > 0
+    done = run(here, VALUES, *QUICK, "--impl=padded.py")
+    assert done.returncode == 1, done.stdout
+
+
+def test_a_failure_beyond_the_region_is_one(tmp_path):
+    here = padded(tmp_path, "w.shape[2:] in ((1, 1), (2, 2))")
+    done = run(here, ONE, *QUICK, "--impl=padded.py", listed(here, KNOWN))
+    assert done.returncode == 1, done.stdout
+    assert "padded.py: conv2d differs" in done.stdout
+
+
+def test_a_region_whose_case_passes_fails_the_run(tmp_path):
+    here = padded(tmp_path, "False")
+    done = run(here, ONE, *QUICK, "--impl=padded.py", listed(here, KNOWN))
+    assert done.returncode == 1, done.stdout
+    assert "passes with conv2d, and is listed as expected to fail" in done.stdout
+
+
+def test_an_entry_may_speak_of_all_variants(tmp_path):
+    here = fill(tmp_path)
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY | {"implementation": "flipped.py+*"}))
+    assert done.returncode == 0, done.stdout
+    assert "1 xfailed" in done.stdout
+
+
 @pytest.mark.parametrize(("releases", "status"), [(">=1.20, <2", 0), (">=2", 1), ("!=1.25.3", 1)])
 def test_an_entry_speaks_of_its_releases_alone(tmp_path, releases, status):
     here = fill(tmp_path)
@@ -86,6 +136,9 @@ def test_a_case_that_is_asked_for_is_judged_by_itself(tmp_path):
         ({"releases": "new"}, "releases = 'new'; accepted is such as"),
         ({"case": "conv2d"}, "case: "),
         ({"case": CASE.replace("conv2d", "max_pool2d", 1)}, "case"),
+        ({"region": "nowhere", "case": CASE}, "region = 'nowhere'; accepted are refusals, one_by_one_padded"),
+        ({"region": "one_by_one_padded", "case": CASE}, "region = 'one_by_one_padded' needs a case, which lies in it"),
+        ({"region": "one_by_one_padded"}, "needs a case"),
         ({"reason": ""}, "reason = ''; accepted is a text"),
         ({"why": "so"}, "why is unknown; accepted are implementation"),
     ],
