@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -60,7 +59,6 @@ def _windows(below: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[Case
 
 
 REGIONS = {
-    "refusals": Region("calls that must be refused", lambda case: bool({"fault", "refused"} & {*dict(case.details)})),
     "one_by_one_padded": Region("filters of 1 x 1 with padding", _one_by_one_padded),
     "one_column_of_one_channel": Region("one channel, and one column of outputs", _one_column),
     "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
@@ -73,28 +71,24 @@ REGIONS = {
         holds_data=_windows(lambda x, most: ~(x > -most)),
     ),
 }
-SAME_DETAIL = "same_detail"
-ACCEPTED = (*REGIONS, SAME_DETAIL)
+SAME_DETAIL, ANY_DETAIL = "same_detail", "any_detail"
+ACCEPTED = (*REGIONS, SAME_DETAIL, ANY_DETAIL)
 
 
 def holds(region: str, listed: Case, case: Case, data: Data | None = None) -> bool:
     """Whether a case, on these data, lies in the region of the case that is listed.
 
-    In `same_detail` lie those with the same detail, on either axis.
+    In `same_detail` lie those with the same detail, such as one fault of a call that must be refused, on either axis;
+    in `any_detail` those with any detail of that name, such as every such fault.
     """
-    if region == SAME_DETAIL:
-        return bool(case.details) and _either_axis(case) == _either_axis(listed)
+    if region in (SAME_DETAIL, ANY_DETAIL):
+        if not case.details or [key for key, _ in case.details] != [key for key, _ in listed.details]:
+            return False
+        return region == ANY_DETAIL or _either_axis(case) == _either_axis(listed)
     if data is not None:
         return REGIONS[region].holds_data(case, data)
     return REGIONS[region].holds(case)
 
 
-def _either_axis(case: Case) -> list[Any]:
+def _either_axis(case: Case) -> list[tuple[str, str]]:
     return [(key, value.removesuffix("_vertical").removesuffix("_horizontal")) for key, value in case.details]
-
-
-def told(region: str, listed: Case) -> str:
-    """The region in words."""
-    if region == SAME_DETAIL:
-        return " ".join(f"{key}={value}" for key, value in _either_axis(listed))
-    return REGIONS[region].told

@@ -136,7 +136,7 @@ def test_a_case_that_is_asked_for_is_judged_by_itself(tmp_path):
         ({"releases": "new"}, "releases = 'new'; accepted is such as"),
         ({"case": "conv2d"}, "case: "),
         ({"case": CASE.replace("conv2d", "max_pool2d", 1)}, "case"),
-        ({"region": "nowhere", "case": CASE}, "region = 'nowhere'; accepted are refusals, one_by_one_padded"),
+        ({"region": "nowhere", "case": CASE}, "region = 'nowhere'; accepted are one_by_one_padded"),
         ({"region": "one_by_one_padded", "case": CASE}, "region = 'one_by_one_padded' needs a case, which lies in it"),
         ({"region": "one_by_one_padded"}, "needs a case"),
         ({"reason": ""}, "reason = ''; accepted is a text"),
