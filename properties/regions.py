@@ -34,6 +34,15 @@ def _one_column(case: Case) -> bool:
     return g.C == 1 and g.horizontal.out == 1
 
 
+def _grouped_and_ragged(case: Case) -> bool:
+    g = case.geometry
+    return g.G > 1 and any(axis.ragged > axis.pad_after for axis in (g.vertical, g.horizontal))
+
+
+def _uneven_padding(case: Case) -> bool:
+    return any(axis.pad_before != axis.pad_after for axis in (case.geometry.vertical, case.geometry.horizontal))
+
+
 def _non_finite(case: Case, data: Data) -> bool:
     return any(not np.isfinite(array).all() for array in data.values() if array is not None)
 
@@ -61,10 +70,20 @@ def _windows(below: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[Case
 REGIONS = {
     "one_by_one_padded": Region("filters of 1 x 1 with padding", _one_by_one_padded),
     "one_column_of_one_channel": Region("one channel, and one column of outputs", _one_column),
+    "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
+    "ceil_mode": Region("sizes that are rounded up", lambda case: case.geometry.vertical.ceil),
+    "float64": Region("float64", lambda case: case.dtype == "float64"),
+    "uneven_padding": Region("other padding before the image than after it", _uneven_padding),
+    "grouped_and_ragged": Region("groups, and cells of the image after the last window", _grouped_and_ragged),
     "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
     "windows_of_minus_infinity": Region(
         "a window that holds -inf, and nothing but that and NaN",
         holds_data=_windows(lambda x, most: np.isneginf(x) | np.isnan(x)),
+    ),
+    "windows_of_nan": Region("a window that holds NaN alone", holds_data=_windows(lambda x, most: np.isnan(x))),
+    "windows_below_float32": Region(
+        "a window that holds nothing above the lowest float32",
+        holds_data=_windows(lambda x, most: ~(x > np.finfo(np.float32).min)),
     ),
     "windows_of_the_lowest": Region(
         "a window that holds nothing above the format's lowest number",

@@ -77,7 +77,8 @@ class Ncnn:
             answers.append(network.load_model(stored.name))
         extractor = network.create_extractor()
         # A copy, whose channels lie apart as ncnn wants them: on arrays as NumPy has them it reads past their ends.
-        answers.append(extractor.input("x", self.engine.Mat(plain(x[0])).clone()))
+        image = plain(x[0])  # which lives as long as the one that is copied: ncnn holds no reference to it
+        answers.append(extractor.input("x", self.engine.Mat(image).clone()))
         answer, y = extractor.extract("y")
         if any([*answers, answer]):
             raise ValueError(f"ncnn: {kind} {told} answers {[*answers, answer]}")

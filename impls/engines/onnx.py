@@ -12,7 +12,7 @@ class OnnxReference(OnnxNodes):
     """A namespace of the contract."""
 
     dtypes = ("float32", "float64")
-    conventions = ("max_drops_nan", "max_takes_either_zero", "takes_any_window", "takes_any_padding")
+    conventions = ("max_orders_nan", "max_takes_either_zero", "takes_any_window", "takes_any_padding")
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
         import onnx

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from impls.engines.calls import Array, Padding, Pair, around, refusing
+from impls.engines.calls import OVERHANGING, Array, Padding, Pair, around, overhangs, refusing
 
 
 class TinyGrad:
@@ -25,6 +25,13 @@ class TinyGrad:
 
         self.tensor, self.version = Tensor, importlib.metadata.version("tinygrad")
         self.name, self.device = {"CPU": "tinygrad", "PYTHON": "tinygrad-python"}[device], device
+
+    def supports(self, operation: str, *, ceil_mode: bool = False, **parameters: Any) -> str | None:
+        """Return the reason why an answer would be another than the contract's, or None."""
+        averages = operation.startswith("avg") and parameters.get("count_include_pad", True) and ceil_mode
+        if averages and overhangs(*(parameters[name] for name in ("x_shape", "size", "stride", "padding"))):
+            return OVERHANGING
+        return None
 
     @refusing("tinygrad")
     def conv2d(
