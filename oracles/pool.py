@@ -123,6 +123,15 @@ def l2_pool2d_backward(x: Nested, dy: Nested, y: Nested, g: Geometry) -> Nested:
     return dx
 
 
+def window_cells(outputs: list[list[int]], g: Geometry) -> dict[tuple[int, ...], frozenset[float]]:
+    """Outputs (n, c, oy, ox) -> the cells of each one's window, as indices in the H*W plane."""
+    width = g.horizontal.size
+    return {
+        (n, c, oy, ox): frozenset(iy * width + ix for _, iy in g.vertical.taps(oy) for _, ix in g.horizontal.taps(ox))
+        for n, c, oy, ox in outputs
+    }
+
+
 GUARD = 128  # bits kept behind the point where ints meet a division or a root: far beyond any format's
 
 

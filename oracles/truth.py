@@ -241,34 +241,21 @@ def _products(
 def _max_pool2d(s: _Sums) -> tuple[Truth, ...]:
     s.finite = False  # nothing is added: floats are as exact as ints, and keep the sign of zero
     declared = s.arithmetic.conventions
-    x = s.numbers("x")
-    y, switches = pool.max_pool2d(x, s.g, s.arithmetic.nan)
-    zeros = np.zeros(s.g.y_shape)
-    value = np.array(y, np.float64).reshape(s.g.y_shape)
+    y, switches = pool.max_pool2d(s.numbers("x"), s.g, s.arithmetic.nan)
+    value, zeros = np.array(y, np.float64).reshape(s.g.y_shape), np.zeros(s.g.y_shape)
     index = np.array(switches, np.int64).reshape(s.g.y_shape)
-    anywhere = _windows(s, np.isnan(value))  # where a NaN wins, any element of its window may be the switch
+    # where a NaN wins, any element of its window may be the switch
+    anywhere = pool.window_cells(np.argwhere(np.isnan(value)).tolist(), s.g)
     allowed: dict[tuple[int, ...], frozenset[float]] = {}
-    owed = np.ones(s.g.y_shape, bool)
+    owed = None
     if {"max_drops_nan", "max_orders_nan"} & {*declared}:
-        owed = ~np.isnan(value)
-        nothing = frozenset((math.nan, -math.inf, -s.form.largest))
-        numbers = {cell: _numbers(s, cell, places) for cell, places in anywhere.items()}
-        allowed = {cell: found | {math.nan} if found else nothing for cell, found in numbers.items()}
+        owed = ~np.isnan(value)  # of the switches
+        nothing = frozenset((-math.inf, -s.form.largest))
+        allowed = {cell: (_numbers(s, cell, places) or nothing) | {math.nan} for cell, places in anywhere.items()}
     return (
         Truth("y", value, zeros, None, s.form, signed="max_takes_either_zero" not in declared, also=allowed),
-        Truth("switches", index, zeros, None, s.form, None if owed.all() else owed, also=anywhere),
+        Truth("switches", index, zeros, None, s.form, owed, also=anywhere),
     )
-
-
-def _windows(s: _Sums, outputs: np.ndarray) -> dict[tuple[int, ...], frozenset[float]]:
-    """The cells of the windows of the outputs that are marked, as numbers in their plane."""
-    width = s.g.horizontal.size
-    return {
-        (n, c, oy, ox): frozenset(
-            iy * width + ix for _, iy in s.g.vertical.taps(oy) for _, ix in s.g.horizontal.taps(ox)
-        )
-        for n, c, oy, ox in np.argwhere(outputs).tolist()
-    }
 
 
 def _numbers(s: _Sums, output: tuple[int, ...], places: frozenset[float]) -> frozenset[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
 import math
 import os
 import sys
@@ -31,7 +30,7 @@ BUDGET = pytest.StashKey["Budget"]()
 UNSHRUNK = pytest.StashKey[bool]()
 CUT_SHORT = pytest.StashKey[bool]()
 EXPECTED = pytest.StashKey[list[expected.Entry]]()
-MENDED = pytest.StashKey[expected.Entry]()
+MENDED = pytest.StashKey["expected.Entry | None"]()
 
 
 class Budget:
@@ -187,7 +186,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.perf_counter()
     case, entries = config.stash[root.STATE].case, _listed(pyfuncitem, examiner)
     if case is None:
-        _still_failing(pyfuncitem, law, examiner, entries)
+        mended = expected.mended(entries, law.one, examiner)
+        pyfuncitem.stash[MENDED] = mended
+        examiner.known = expected.known(config.stash[EXPECTED], examiner)
     examiner.begin(budget.share(spec, weight))
     if not examiner.subject.offers(examiner.operation):
         pytest.skip(f"{spec} offers no {examiner.operation}")
@@ -226,19 +227,6 @@ def _listed(item: pytest.Function, examiner: Examiner) -> list[expected.Entry]:
     return expected.listed(item.config.stash[EXPECTED], _identity(item), examiner)
 
 
-def _still_failing(item: pytest.Function, law: Law, examiner: Examiner, entries: list[expected.Entry]) -> None:
-    """Run the listed cases of regions, note what does not fail any more, and set the regions aside in what follows."""
-    examiner.known = ()
-    for entry in entries:
-        if entry.region:
-            examiner.begin(math.inf)
-            with contextlib.suppress(AssertionError):
-                law.one(examiner, Case.parse(entry.case))
-            if examiner.failure is None:
-                item.stash[MENDED] = entry
-    examiner.known = expected.known(item.config.stash[EXPECTED], examiner)
-
-
 def _examine_one(law: Law, examiner: Examiner, case: Case) -> None:
     """Run a property on the case that --case asks for; skip it where the line asks for what the property lacks."""
     try:
@@ -270,42 +258,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             report.sections.insert(0, ("whose fault", reason))
             found = [row | {"verdict": "not reached", "reason": reason} for row in found[:1]]
         if (entries := _listed(item, examiner)) and item.config.stash[root.STATE].case is None:
-            found = _held_to(item.stash.get(MENDED, entries[0]), examiner, report, found, MENDED in item.stash)
+            found = expected.held_to(entries[0], item.stash.get(MENDED, None), examiner, report, found)
         if report.failed and printed:
             report.sections.append((f"printed by {examiner.subject.spec}", printed))
         report.poolproof_rows = found
     return report  # type: ignore[return-value]
-
-
-def _held_to(
-    entry: expected.Entry,
-    examiner: Examiner,
-    report: pytest.TestReport,
-    found: list[dict[str, Any]],
-    mended: bool,
-) -> list[dict[str, Any]]:
-    """A failure that is listed is expected; what is listed and does not fail is a failure of the list."""
-    if entry.region and not mended:
-        if report.failed:  # beyond the region
-            return found
-        report.outcome, report.wasxfail = "skipped", entry.told()  # type: ignore[attr-defined]
-        dtype = Case.parse(entry.case).dtype
-        told = {"verdict": "expected", "reason": entry.told(), "case": entry.case}
-        return [row | told if row["dtype"] in ("", dtype) else row for row in found]
-    if not entry.region and examiner.failure is not None and report.failed:
-        report.outcome, report.wasxfail = "skipped", entry.told()  # type: ignore[attr-defined]
-        failing = str(examiner.failure[0].dtype)
-        return [
-            row | {"verdict": "expected", "reason": entry.told()} if row["dtype"] == failing else row for row in found
-        ]
-    if mended or not report.failed:
-        how = "passes" if mended or report.passed else "was not reached, or is not offered"
-        report.outcome = "failed"
-        report.longrepr = (
-            f"{examiner.subject.spec}: {entry.property} {how} with {entry.operation}, and is listed as expected to "
-            f"fail ({entry.told()}): take it out of the list, or give a case that fails, as case = '...'"
-        )
-    return found
 
 
 def _suites_own(call: pytest.CallInfo[None]) -> bool:

@@ -6,7 +6,9 @@ tells what is so now.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ from oracles.case import OPERATIONS, Case
 from properties import regions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+    import pytest
 
     from properties.examiner import Examiner
 
@@ -163,3 +167,40 @@ def listed(entries: list[Entry], property_: str, examiner: Examiner) -> list[Ent
 def known(entries: list[Entry], examiner: Examiner) -> list[Entry]:
     """The entries whose regions are set aside in all properties of the operation."""
     return [entry for entry in entries if entry.region and entry.touches(examiner)]
+
+
+def mended(entries: list[Entry], one: Callable[[Examiner, Case], bool], examiner: Examiner) -> Entry | None:
+    """Run the property on the cases that are listed with a region; the last entry whose case does not fail, or None."""
+    found, examiner.known = None, ()
+    for entry in entries:
+        if entry.region:
+            examiner.begin(math.inf)
+            with contextlib.suppress(AssertionError):
+                one(examiner, Case.parse(entry.case))
+            found = entry if examiner.failure is None else found
+    return found
+
+
+def held_to(
+    entry: Entry, passing: Entry | None, examiner: Examiner, report: pytest.TestReport, found: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A failure that is listed is expected; what is listed and does not fail is a failure of the list.
+
+    passing: the entry with a region whose case passed. found: the rows of the report, which are given back so changed.
+    """
+    entry = passing or entry
+    if entry.region and not passing and report.failed:
+        return found  # beyond the region
+    if not passing and (entry.region or (examiner.failure is not None and report.failed)):
+        report.outcome, report.wasxfail = "skipped", entry.told()  # type: ignore[attr-defined]
+        told = {"verdict": "expected", "reason": entry.told()} | ({"case": entry.case} if entry.region else {})
+        failing = Case.parse(entry.case).dtype if entry.region else str(examiner.failure[0].dtype)  # type: ignore[index]
+        return [row | told if row["dtype"] in (failing, "") else row for row in found]
+    if passing or not report.failed:
+        how = "passes" if passing or report.passed else "was not reached, or is not offered"
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{examiner.subject.spec}: {entry.property} {how} with {entry.operation}, and is listed as expected to "
+            f"fail ({entry.told()}): take it out of the list, or give a case that fails, as case = '...'"
+        )
+    return found

@@ -47,12 +47,17 @@ def _non_finite(case: Case, data: Data) -> bool:
     return any(not np.isfinite(array).all() for array in data.values() if array is not None)
 
 
+def _nan_and_padding(case: Case, data: Data) -> bool:
+    return any(case.geometry.sizes["P"]) and any(np.isnan(array).any() for array in data.values() if array is not None)
+
+
 def _windows(below: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[Case, Data], bool]:
     """Whether some window holds nothing but such cells."""
 
     def holds(case: Case, data: Data) -> bool:
-        x = data["x"]
-        assert x is not None
+        x = data.get("x")
+        if x is None:
+            return False
         with np.errstate(all="ignore"):
             low = below(x, float(np.finfo(x.dtype).max))
         if not low.any():
@@ -60,7 +65,7 @@ def _windows(below: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[Case
         for rows in case.geometry.vertical.windows:
             lines = low[:, :, [iy for _, iy in rows]].all(2)
             for columns in case.geometry.horizontal.windows:
-                if lines[:, :, [ix for _, ix in columns]].all(2).any():
+                if rows and columns and lines[:, :, [ix for _, ix in columns]].all(2).any():
                     return True
         return False
 
@@ -76,6 +81,7 @@ REGIONS = {
     "uneven_padding": Region("other padding before the image than after it", _uneven_padding),
     "grouped_and_ragged": Region("groups, and cells of the image after the last window", _grouped_and_ragged),
     "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
+    "nan_and_padding": Region("a NaN among the inputs, and padding", holds_data=_nan_and_padding),
     "windows_of_minus_infinity": Region(
         "a window that holds -inf, and nothing but that and NaN",
         holds_data=_windows(lambda x, most: np.isneginf(x) | np.isnan(x)),
