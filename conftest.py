@@ -206,8 +206,8 @@ def _all_that_can_run(state: State, isolate: str) -> None:
     from impls.isolation import choice
 
     for entry in registry.entries():
-        if entry.foreign and entry.library != "torch":  # `make engines` knows what they do otherwise
-            continue
+        if entry.foreign and entry.library != "torch":
+            continue  # which `make engines` judges
         if entry.missing:
             state.missing[entry.name] = entry.missing
         else:
