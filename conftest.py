@@ -207,7 +207,7 @@ def _all_that_can_run(state: State, isolate: str) -> None:
 
     for entry in registry.entries():
         if entry.foreign and entry.library != "torch":
-            continue  # which `make engines` judges
+            continue  # `make engines` judges it
         if entry.missing:
             state.missing[entry.name] = entry.missing
         else:
