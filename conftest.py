@@ -207,8 +207,8 @@ def _all_that_can_run(state: State, isolate: str) -> None:
 
     for entry in registry.entries():
         if entry.foreign and entry.library != "torch":
-            continue  # `make engines` judges it
-        if entry.missing:
+            pass  # `make engines` judges it
+        elif entry.missing:
             state.missing[entry.name] = entry.missing
         else:
             state.subjects[entry.name] = choice.load(entry.name, ROOT, isolate, state.limits)

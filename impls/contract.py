@@ -52,7 +52,7 @@ CONVENTIONS = {
     "max_drops_nan": "in max pooling a NaN loses to any number; a window of NaN alone gives NaN or what is below all "
     "numbers, -inf or the lowest finite one, and any switch",
     "max_keeps_first_nan": "in max pooling a NaN wins where it is the first cell of its window, and loses elsewhere",
-    "max_orders_nan": "as max_drops_nan, but a window of NaN and numbers gives NaN or one of the numbers, and any switch",
+    "max_orders_nan": "as max_drops_nan, but a window of NaN and numbers gives NaN or one of these, and any switch",
     "max_takes_either_zero": "of -0 and +0 max pooling gives either",
     "takes_any_window": "a window or filter larger than the padded image is refused, or gives an empty output",
     "takes_any_padding": "pooling's padding may be as large as the window or larger; the output has its size",
