@@ -206,9 +206,9 @@ def _all_that_can_run(state: State, isolate: str) -> None:
     from impls.isolation import choice
 
     for entry in registry.entries():
-        if entry.foreign and entry.library != "torch":
-            pass  # `make engines` judges it
-        elif entry.missing:
+        if entry.foreign and entry.library != "torch":  # `make engines` judges it
+            continue
+        if entry.missing:
             state.missing[entry.name] = entry.missing
         else:
             state.subjects[entry.name] = choice.load(entry.name, ROOT, isolate, state.limits)
@@ -235,9 +235,8 @@ def results_directory(config: pytest.Config) -> Path:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin a run in the ledger if anything collected is a property; a worker leaves that to the controller."""
     config = session.config
-    if hasattr(config, "workerinput") or not any(hasattr(getattr(i, "function", None), "law") for i in session.items):
-        return
-    if not config.option.collectonly:
+    worker = hasattr(config, "workerinput") or config.option.collectonly
+    if not worker and any(hasattr(getattr(item, "function", None), "law") for item in session.items):
         _begin(config)
         _plan(config.stash[STATE], _checks(session.items))
 
