@@ -1,14 +1,17 @@
-"""What a race has found: goals met or missed, as a table and as a file."""
+"""What a race has found: goals met or missed, and the map of winners, as a table and as a file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.winners import Cell
+
+SCHEMA = 1
 NOISE = 0.05  # by which theirs may differ from itself
 
 
@@ -94,10 +97,13 @@ def line(outcome: Outcome, width: int) -> str:
     return f"{found}  ({'; '.join(notes)})" if notes else found
 
 
-def saved(outcomes: list[Outcome], described: dict[str, Any], folder: Path) -> Path:
-    """Write JSON lines: what the machine is, then each goal with its laps."""
+def saved(
+    outcomes: Sequence[Outcome], described: dict[str, Any], folder: Path, cells: Sequence[Cell] = (), pairs: int = 0
+) -> Path:
+    """Write JSON lines: how many there are and what the machine is, each goal with its laps, each cell of the map."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"race-{datetime.now(UTC):%Y%m%d-%H%M%S}.jsonl"
-    rows = [{"machine": described}, *({**asdict(outcome), "verdict": outcome.verdict} for outcome in outcomes)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    rows = [*({**asdict(outcome), "verdict": outcome.verdict} for outcome in outcomes), *map(asdict, cells)]
+    head = {"poolproof": "race", "schema": SCHEMA, "lines": len(rows), "pairs": pairs, "machine": described}
+    path.write_text("".join(json.dumps(row) + "\n" for row in (head, *rows)), encoding="utf-8")
     return path

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from bench import gate, machine, onnx_session, roofs
+from bench import gate, machine, onnx_session, roofs, winners
 from bench.duel import PAIRS, duel
 from bench.gate import Gate
 from bench.goals import ROWS, Part, Row
@@ -28,6 +28,7 @@ from impls import registry
 from impls.subject import Subject
 
 THEIRS = "torch-cpu"
+MAP = "winners"  # the row that has no goal: which of ours is the fastest where
 CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -120,12 +121,13 @@ def flags() -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the rows that are asked for; returns 1 where a goal is missed, 0 otherwise."""
     options = _parser().parse_args(arguments)
-    names = [row.name for row in ROWS] + list(roofs.NAMES)
+    names = [row.name for row in ROWS] + [*roofs.NAMES, MAP]
     wanted = [name for name in names if any(fnmatchcase(name, word) for word in options.rows.split(","))]
     if not wanted:
         print(f"--rows={options.rows}: no row fits; there are {', '.join(names)}", file=sys.stderr)
         return 4
     race, outcomes, start = Race(options.pairs), [], time.perf_counter()
+    cells: list[winners.Cell] = []
     for row in ROWS:
         if row.name in wanted:
             outcomes.append(race.run(row))
@@ -135,13 +137,17 @@ def main(arguments: list[str] | None = None) -> int:
             for outcome in roofs.run(name, options.pairs):
                 outcomes.append(outcome)
                 print(line(outcome, 0), flush=True)
+    for cell in winners.cells(options.pairs) if MAP in wanted else ():
+        cells.append(cell)
+        print(winners.told(cell), flush=True)
     described = machine.described({"flags": flags()})
     print(
         f"\n{described['blas']}, torch {described['torch']}, {machine.threads()} thread; {' '.join(described['flags'])}"
     )
     print(f"{options.pairs} pairs, {time.perf_counter() - start:.0f} s\n")
-    print("\n".join(lines(outcomes)))
-    print(f"saved: {saved(outcomes, described, options.results)}")
+    if outcomes:
+        print("\n".join(lines(outcomes)))
+    print(f"saved: {saved(outcomes, described, options.results, cells, options.pairs)}")
     return int(any(outcome.verdict == "missed" for outcome in outcomes))
 
 

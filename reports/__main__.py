@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from reports import conventions, kills, ledger
+from reports import conventions, kills, ledger, race
 from reports.markdown import as_markdown
 from reports.matrix import matrix
 
@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         "--atlas", type=Path, metavar="FILE",
         help=f"the atlas that `python -m properties.atlas` writes (default: {ATLAS})",
     )  # fmt: skip
+    parser.add_argument(
+        "--race", type=Path, metavar="FILE",
+        help=f"what `make race` writes (default: the latest {RESULTS / race.FILES})",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE",
                         help=f"write the page (default: {PAGE}, if nothing below is asked for)")  # fmt: skip
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
@@ -109,7 +113,8 @@ def _drawn(options: argparse.Namespace) -> int:
             return 1
         faults = _beside(kills.read, options.mutants, MUTANTS, unread)
         atlas = _beside(conventions.read, options.atlas, ATLAS, unread)
-        html, unread = page.drawn(run, rows, found, baseline, unread, faults, atlas)
+        raced = _beside(race.read, options.race, race.newest(RESULTS), unread)
+        html, unread = page.drawn(run, rows, found, baseline, unread, faults, atlas, raced)
         page.write(out, html)
         print(out)
     for line in unread:

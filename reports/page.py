@@ -11,12 +11,24 @@ from typing import Any
 
 import jinja2
 
-from reports import atlas, claims, error_figures, errors, mutants, mutants_figures, sources
+from reports import (
+    atlas,
+    claims,
+    error_figures,
+    errors,
+    goals,
+    mutants,
+    mutants_figures,
+    race_figures,
+    sources,
+    winners,
+)
 from reports.benchmarks import HOW, Benchmarks
 from reports.conventions import Atlas
 from reports.errors import ratio
 from reports.kills import Table
 from reports.matrix import LEVELS, Cell, Matrix, grouped, matrix, symbol
+from reports.race import Race
 from reports.rows import VERDICTS, Row, Run, fails, severity, worst
 from reports.section import Section
 from reports.sections import measured
@@ -64,10 +76,12 @@ def drawn(
     notices: Iterable[str] = (),
     faults: Table | None = None,
     conventions: Atlas | None = None,
+    race: Race | None = None,
 ) -> tuple[str, list[str]]:
     """Return the page, and a line for each thing that it lacks because it cannot be read, as it says them on top.
 
-    `faults` is what the suite's own mutants have shown, `conventions` where engines differ by choice.
+    `faults` is what the suite's own mutants have shown, `conventions` where engines differ by choice, `race` how fast
+    ours are against torch, and which of them where.
     """
     verdicts = matrix(rows, run)
     seen = {row.verdict for cell in verdicts.cells for row in cell.rows}
@@ -97,6 +111,7 @@ def drawn(
         errors=_errors(rows, numbers),
         measured=speeds,
         proof=_proof(faults) if faults else [],
+        raced=_raced(race) if race else [],
         how=HOW,
         atlas=atlas.drawn(conventions) if conventions else None,
         worked=worked,
@@ -204,6 +219,29 @@ def _proof(faults: Table) -> list[Section]:
             "Mutants killed, for each class and each file of properties.",
         ),
     ]  # fmt: skip
+
+
+def _raced(race: Race) -> list[Section]:
+    sections = []
+    if race.goals:
+        sections.append(Section(
+            "race", "The race",
+            "Ours against torch on one thread, in turns in one process: what was measured of each goal that was set. A "
+            "round mark to the right of the line is a goal met, a cross to its left one missed; a hollow mark is one "
+            "where torch differed from itself.",
+            goals.caption(race), race_figures.goals(race), goals.table(race),
+            "Each goal, and what of it was measured.",
+        ))  # fmt: skip
+    if race.cells:
+        sections.append(Section(
+            "winners", "Which algorithm where",
+            "The fastest of ours for C channels and as many filters of F x F, transformed in the call, and below its "
+            "name how many times as long the second takes; heavy lines part the regions. What is timed was first seen "
+            "to be right on that layer. Alone: the others multiply columns there, as im2col-tiled does.",
+            winners.caption(race), race_figures.winners(race), winners.table(race),
+            "The fastest algorithm for each filter, number of channels and stride.",
+        ))  # fmt: skip
+    return sections
 
 
 def _timed(found: Benchmarks) -> str:

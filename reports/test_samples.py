@@ -13,20 +13,20 @@ from reports.test_page import outline, said
 
 SAMPLES = Path(__file__).parent / "samples"
 VERDICTS, BENCH, MUTANTS = (SAMPLES / name for name in ("verdicts.jsonl", "bench.json", "mutants.jsonl"))
-ATLAS = SAMPLES / "atlas.jsonl"
+ATLAS, RACE = SAMPLES / "atlas.jsonl", SAMPLES / "race.jsonl"
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     page = tmp_path_factory.mktemp("page") / "index.html"
-    files = {"results": VERDICTS, "bench": BENCH, "mutants": MUTANTS, "atlas": ATLAS, "out": page}
+    files = {"results": VERDICTS, "bench": BENCH, "mutants": MUTANTS, "atlas": ATLAS, "race": RACE, "out": page}
     assert __main__.main([f"--{name}={file}" for name, file in files.items()]) == 0
     return page.read_text(encoding="utf-8")
 
 
 def test_the_page_of_the_samples_has_all_sections(drawn):
     ids = outline(drawn).ids
-    others = ("failures", "matrix", "errors", "examples", "mutants", "kills", "atlas")
+    others = ("failures", "matrix", "errors", "examples", "mutants", "kills", "atlas", "race", "winners")
     assert [each for each in (*SECTIONS[:-1], *others) if each not in ids] == []
     assert len(re.findall("<figcaption>", drawn)) >= 8
     assert "mine.py fails in" in said(drawn)
@@ -43,7 +43,7 @@ def test_what_claims_say_was_measured_is_on_the_page(drawn):
 
 
 def test_the_samples_name_no_folder_of_the_machine_that_made_them():
-    for file in (VERDICTS, BENCH, MUTANTS):
+    for file in (VERDICTS, BENCH, MUTANTS, RACE):
         assert not re.search(r"/tmp/|/home/|/work/|/Users/", file.read_text(encoding="utf-8"))
 
 
@@ -64,7 +64,7 @@ def test_every_mutant_is_killed_and_every_property_kills_one_or_says_why_it_stay
 
 
 def test_the_samples_are_small():
-    for file in (VERDICTS, BENCH, MUTANTS):
+    for file in (VERDICTS, BENCH, MUTANTS, RACE):
         text = file.read_text(encoding="utf-8")
         assert text.count("\n") < 1000
         assert len(text) < 400_000

@@ -1,0 +1,182 @@
+"""What a race has found, read from its file of JSON lines: goals with their laps, and the map of winners."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reports.exports import parsed
+from reports.rows import LedgerError
+
+SCHEMA = 1
+FILES = "race-*.jsonl"
+NOISE = 0.05  # by which torch may differ from itself, and a winner from the second, and nothing is said of it
+AGAIN = "run `make race` again"
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One part of a goal: seconds of a call of ours, of torch's, and of torch's again; `count` times in its network."""
+
+    name: str
+    ours: str
+    count: int
+    seconds: float
+    theirs: float
+    again: float
+    extra_bytes: int
+    faults: float
+    onnxruntime: float | None = None
+
+    def __post_init__(self) -> None:
+        _numbers(seconds=self.seconds, theirs=self.theirs, again=self.again)
+
+    @property
+    def ratio(self) -> float:
+        """Above 1, ours is faster."""
+        return self.theirs / self.seconds
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A row of the race: what was aimed at and what was measured; `reason` says why nothing was."""
+
+    row: str
+    told: str
+    goal: float
+    measured: float | None
+    reason: str
+    control: float | None
+    at_most: bool
+    verdict: str
+    laps: tuple[Lap, ...] = ()
+
+    def __post_init__(self) -> None:
+        _numbers(goal=self.goal, measured=self.measured, control=self.control)
+
+    @property
+    def share(self) -> float:
+        """Of the goal, what was reached: from 1 on, it is met. NaN where nothing was measured."""
+        if self.measured is None:
+            return math.nan
+        return self.goal / self.measured if self.at_most else self.measured / self.goal
+
+    @property
+    def noisy(self) -> bool:
+        """Whether torch differed from itself."""
+        return self.control is not None and abs(self.control - 1) > NOISE
+
+    @property
+    def lost(self) -> list[Lap]:
+        """The parts in which torch is faster, the worst first."""
+        return sorted((lap for lap in self.laps if lap.ratio < 1), key=lambda lap: lap.ratio)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One layer of the map: seconds of each algorithm near the fastest, and why the others have none.
+
+    beyond: how many times the fastest those take at least that are too slow. chosen: the algorithm that `auto` called,
+    "" if none of these; auto: the seconds of its own call.
+    """
+
+    cell: str
+    F: int
+    C: int
+    S: int
+    W: int
+    seconds: dict[str, float]
+    left_out: dict[str, str]
+    beyond: dict[str, float]
+    chosen: str
+    auto: float | None
+
+    def __post_init__(self) -> None:
+        _numbers(F=self.F, C=self.C, S=self.S, W=self.W, auto=self.auto)
+        for times in (self.seconds, self.beyond):
+            _numbers(**times)
+        if not all(isinstance(reason, str) for reason in self.left_out.values()):
+            raise ValueError(f"left_out is {self.left_out!r}; a reason for each name is accepted")
+
+    @property
+    def winner(self) -> str:
+        """The fastest; "" where nothing was timed."""
+        return min(self.seconds, key=self.seconds.__getitem__, default="")
+
+    @property
+    def margin(self) -> float:
+        """How many times as long the second takes, at least; infinite where there is no second."""
+        first, *others = sorted(self.seconds.values()) or [math.nan]
+        return min([*(each / first for each in others), *self.beyond.values()], default=math.inf)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the margin is but the least that it can be."""
+        return len(self.seconds) < 2 and bool(self.beyond)
+
+    @property
+    def close(self) -> bool:
+        """Whether the second is too near to tell."""
+        return self.margin <= 1 + NOISE
+
+    @property
+    def loss(self) -> float:
+        """How many times as long as the fastest takes what `auto` chose, at least; NaN where nothing is known of it."""
+        if self.seconds and self.chosen in self.seconds:
+            return self.seconds[self.chosen] / self.seconds[self.winner]
+        return self.beyond.get(self.chosen, math.nan) if self.seconds else math.nan
+
+
+@dataclass(frozen=True)
+class Race:
+    """All of one file. `machine`: what it ran on; `pairs`: rounds of each call."""
+
+    machine: dict[str, Any]
+    pairs: int
+    goals: list[Goal] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
+
+
+def newest(folder: Path) -> Path:
+    """Return the file of the latest race of a folder, or where one would be."""
+    return max(folder.glob(FILES), default=folder / "race.jsonl")
+
+
+def read(file: str | os.PathLike[str]) -> Race:
+    """Read what `python -m bench.race` writes. Raises LedgerError naming the line that is broken."""
+    try:
+        lines = Path(file).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LedgerError(f"{file}: cannot be read ({error}): write it with `make race`") from error
+    if lines.pop():
+        raise LedgerError(f"{file}:{len(lines) + 1}: the last line is cut off: {AGAIN}")
+    head = parsed(file, 1, lines[0]) if lines else {}
+    if (head.get("poolproof"), head.get("schema")) != ("race", SCHEMA):
+        raise LedgerError(f"{file}:1: not a race that this version reads: {AGAIN}")
+    if head.get("lines") != len(lines) - 1:
+        raise LedgerError(f"{file}: has {len(lines) - 1} lines, and should have {head.get('lines')}: {AGAIN}")
+    machine, pairs = head.get("machine"), head.get("pairs")
+    if not isinstance(machine, dict) or not isinstance(pairs, int):
+        raise LedgerError(f"{file}:1: says not what it ran on, or how often: {AGAIN}")
+    race = Race(machine, pairs)
+    for number, line in enumerate(lines[1:], start=2):
+        content = parsed(file, number, line)
+        try:
+            if "cell" in content:
+                race.cells.append(Cell(**content))
+            else:
+                laps = tuple(Lap(**lap) for lap in content.pop("laps"))
+                race.goals.append(Goal(**content, laps=laps))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise LedgerError(f"{file}:{number}: not a line of a race: {error}") from error
+    return race
+
+
+def _numbers(**values: object) -> None:
+    """Refuse what is neither a positive number nor None."""
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
+            raise ValueError(f"{name} is {value!r}; a positive number is accepted")
