@@ -120,9 +120,9 @@ def test_the_table_tells_goals_and_layers_that_are_lost():
 
 
 def test_the_file_holds_the_machine_and_every_goal(tmp_path):
-    path = saved([Outcome("r", "a row", 1.0, 1.25)], {"flags": ["avx2"]}, tmp_path / "new")
+    path = saved([Outcome("r", "a row", 1.0, 1.25)], {"flags": ["avx2"]}, tmp_path / "new", pairs=5)
     first, second = map(json.loads, path.read_text().splitlines())
-    assert first == {"machine": {"flags": ["avx2"]}}
+    assert first == {"poolproof": "race", "schema": 1, "lines": 1, "pairs": 5, "machine": {"flags": ["avx2"]}}
     assert (second["row"], second["goal"], second["measured"], second["verdict"]) == ("r", 1.0, 1.25, "met")
 
 

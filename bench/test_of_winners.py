@@ -71,7 +71,7 @@ def test_what_is_far_behind_is_left_out_unless_auto_chose_it(glances):
 def test_what_takes_long_is_left_out_and_so_is_what_multiplies_columns_as_well(glances):
     glances(winners.LONG * 0.8, winners.LONG * 1.1, 1.0, 1.0)
     cell = measured(fft=RIGHT)
-    assert cell.left_out == {"winograd": "over 0.4 s", "fft": "multiplies columns"}
+    assert cell.left_out == {"winograd": "over 0.3 s", "fft": "multiplies columns"}
     assert cell.beyond == {"winograd": pytest.approx(1.25)}
     glances(9.0)
     cell = measured()

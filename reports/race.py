@@ -120,7 +120,7 @@ class Cell:
     @property
     def close(self) -> bool:
         """Whether the second is too near to tell."""
-        return self.margin <= 1 + NOISE
+        return len(self.seconds) > 1 and self.margin <= 1 + NOISE
 
     @property
     def loss(self) -> float:

@@ -20,7 +20,9 @@ FAINT, STRONG = 0.07, 0.36  # how thick a winner's colour is where the second is
 
 
 def goals(race: Race) -> dict[str, str]:
-    """Draw for each goal what of it is reached, the best first; to the right of the line it is met."""
+    """Draw for each goal what of it is reached, the best first; nothing where nothing was measured."""
+    if all(goal.measured is None for goal in race.goals):
+        return {}
     return svg.drawn(lambda narrow: _goals(race, narrow), "race")
 
 
