@@ -102,10 +102,14 @@ def _map(
     for row, F in enumerate(rows):
         for column, C in enumerate(columns):
             x, y, own = left + column * wide, top + row * CELL, _winner(cells, F, C)
-            if row and _winner(cells, rows[row - 1], C) != own:
+            if row and _crossed(own, _winner(cells, rows[row - 1], C)):
                 axes.plot([x, x + wide], [y, y], color=INK, linewidth=2.2, solid_capstyle="projecting")
-            if column and _winner(cells, F, columns[column - 1]) != own:
+            if column and _crossed(own, _winner(cells, F, columns[column - 1])):
                 axes.plot([x, x], [y, y + CELL], color=INK, linewidth=2.2, solid_capstyle="projecting")
+
+
+def _crossed(one: str, other: str) -> bool:
+    return bool(one and other) and one != other
 
 
 def _winner(cells: dict[tuple[int, int], Cell], F: int, C: int) -> str:
@@ -122,7 +126,7 @@ def _cell(axes: Axes, cell: Cell, left: float, top: float, wide: float, names: l
                              alpha=FAINT + (STRONG - FAINT) * strength))  # fmt: skip
     lines = [(short(cell.winner), 8.0, INK), (ahead(cell) or "alone", 7.5, INK)]
     if cell.chosen != cell.winner:
-        lines.append((f"auto: {short(cell.chosen) or 'another'}", 6.5, BAD))
+        lines.append((f"auto: {short(cell.chosen) or 'another'}", 6.5 if wide > 0.7 else 5.6, BAD))
     for place, (text, size, shade) in enumerate(lines):
         y = top + CELL * (place + 1) / (len(lines) + 1)
         axes.text(left + wide / 2, y, text, ha="center", va="center", fontsize=size, color=shade)
