@@ -48,7 +48,7 @@ class Cell:
 
 
 def layers() -> Iterator[Layer]:
-    """Give the layers of the map; none is padded to another size but by its stride."""
+    """Give the layers of the map, padded so that images keep their size but for the stride."""
     for S in STRIDES:
         for C in CHANNELS:
             for F in FILTERS:

@@ -29,8 +29,8 @@ def goals(race: Race) -> dict[str, str]:
 def _goals(race: Race, narrow: bool) -> Figure:
     of = sorted((goal for goal in race.goals if goal.measured is not None), key=lambda goal: -goal.share)
     width = svg.NARROW if narrow else svg.WIDE
-    names = [svg.middle(goal.row, svg.NARROW_LABEL if narrow else svg.WIDE_LABEL) for goal in of]
-    label, right = svg.label_width(names, narrow), 1.35
+    names = [svg.middle(goal.row, svg.NARROW_LABEL - 3 if narrow else svg.WIDE_LABEL) for goal in of]
+    label, right = svg.label_width(names, narrow) + 0.12, 1.2
     height = HEAD + ROW * len(of) + FOOT
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((label / width, FOOT / height, (width - label - right) / width, ROW * len(of) / height))
@@ -126,7 +126,7 @@ def _cell(axes: Axes, cell: Cell, left: float, top: float, wide: float, names: l
                              alpha=FAINT + (STRONG - FAINT) * strength))  # fmt: skip
     lines = [(short(cell.winner), 8.0, INK), (ahead(cell) or "alone", 7.5, INK)]
     if cell.chosen != cell.winner:
-        lines.append((f"auto: {short(cell.chosen) or 'another'}", 6.5 if wide > 0.7 else 5.6, BAD))
+        lines.append((f"auto: {short(cell.chosen) or 'another'}", 6.5 if wide > 0.74 else 5.6, BAD))
     for place, (text, size, shade) in enumerate(lines):
         y = top + CELL * (place + 1) / (len(lines) + 1)
         axes.text(left + wide / 2, y, text, ha="center", va="center", fontsize=size, color=shade)

@@ -75,7 +75,7 @@ def test_the_map_says_where_each_algorithm_wins():
     assert "At S 1, fft is fastest on 3 of 6 (F 15 at C 16; F from 3 at C 64)" in text
     assert "im2col-tiled is fastest on 2 of 6 (F 1 at C 16 and 64)" in text
     assert "winograd is fastest on 1 of 6 (F 3 at C 16)" in text
-    assert "At S 2, nothing was fast enough to be timed." in text
+    assert "At S 2, on 1 nothing was fast enough to be timed." in text
     assert "The second is within 5 % on 1, too near to tell: F 1, C 64, S 1." in text
 
 

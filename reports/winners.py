@@ -29,7 +29,9 @@ def caption(race: Race) -> list[str]:
         wins = grouped([cell for cell in cells if cell.winner], lambda cell: cell.winner)
         ranked = sorted(wins.items(), key=lambda pair: -len(pair[1]))
         parts = [f"{name} is fastest on {len(its)} of {len(cells)} ({where(its, cells)})" for name, its in ranked]
-        said.append(f"At S {S}, {'; '.join(parts)}." if parts else f"At S {S}, nothing was fast enough to be timed.")
+        late = len(cells) - sum(map(len, wins.values()))
+        parts += [f"on {late} nothing was fast enough to be timed"] if late else []
+        said.append(f"At S {S}, {'; '.join(parts)}.")
     close = [cell for cell in race.cells if cell.close]
     if close:
         places = listed(place(cell) for cell in close)
