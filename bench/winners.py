@@ -22,7 +22,7 @@ from impls.subject import Subject
 COLUMNS, CHOOSER = "im2col-tiled", "auto"
 ALGORITHMS = (COLUMNS, "winograd", "fft")
 FILTERS, CHANNELS, STRIDES = (1, 3, 5, 7, 11, 15, 31), (1, 3, 16, 64, 256), (1, 2)
-WIDTHS = {64: 64, 256: 24}  # of the image; 128 for fewer channels
+WIDTHS = {64: 64, 256: 24}  # of the image, 128 for fewer channels; smaller so that large filters stay below LONG
 LONG = 0.3  # seconds of a call, beyond which an algorithm is left out
 FAR = 2.0  # times the fastest
 

@@ -79,6 +79,13 @@ def test_the_map_says_where_each_algorithm_wins():
     assert "The second is within 5 % on 1, too near to tell: F 1, C 64, S 1." in text
 
 
+def test_the_map_says_how_large_the_images_are():
+    assert "Images are 128 x 128 at C 16 and 64." in winners.caption(RACED)
+    smaller = [replace(each, W=24) if each.C == 64 else each for each in CELLS]
+    text = " ".join(winners.caption(replace(RACED, cells=smaller)))
+    assert "Images are 128 x 128 at C 16 and 24 x 24 at C 64: what changes from one C to another may be due to" in text
+
+
 def test_the_map_says_how_well_auto_chose_and_what_it_lost():
     text = " ".join(winners.caption(RACED))
     assert "auto chose the fastest on 5 of 7 layers. What it loses elsewhere is greatest at F 3, C 16, S 1:" in text

@@ -36,7 +36,15 @@ def caption(race: Race) -> list[str]:
     if close:
         places = listed(place(cell) for cell in close)
         said.append(f"The second is within {NOISE * 100:g} % on {len(close)}, too near to tell: {places}.")
-    return [*said, *chosen(race)]
+    return [*said, *_images(race), *chosen(race)]
+
+
+def _images(race: Race) -> list[str]:
+    """Say how large the images are: where they shrink as C grows, a crossover along C may be one along their size."""
+    of = {W: sorted({cell.C for cell in its}) for W, its in grouped(race.cells, lambda cell: cell.W).items()}
+    sizes = listed(f"{W} x {W} at C {listed(map(str, C))}" for W, C in of.items())
+    warning = ": what changes from one C to another may be due to that" if len(of) > 1 else ""
+    return [f"Images are {sizes}{warning}."]
 
 
 def where(its: Iterable[Cell], cells: Iterable[Cell]) -> str:
