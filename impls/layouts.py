@@ -12,6 +12,7 @@ LAYOUTS = (
     "fortran",
     "transposed",
     "channels_last",
+    "channels_last_crop",
     "strided",
     "negative",
     "offset",
@@ -90,6 +91,17 @@ def _channels_last(array: Any) -> tuple[Any, Any]:
     return memory.transpose(0, 3, 1, 2), memory
 
 
+def _channels_last_crop(array: Any) -> tuple[Any, Any]:
+    """Its channels are dense, and rows are those of a wider image."""
+    if array.ndim != 4:
+        return _offset(array)
+    N, C, H, W = array.shape
+    memory = _poisoned([N, H + 2, W + 3, C], array.dtype)
+    view = memory[:, 1 : 1 + H, 1 : 1 + W].transpose(0, 3, 1, 2)
+    view[...] = array
+    return view, memory
+
+
 def _strided(array: Any) -> tuple[Any, Any]:
     memory = _poisoned([2 * extent + 1 for extent in array.shape], array.dtype)
     view = memory[(slice(1, None, 2),) * array.ndim]
@@ -143,6 +155,7 @@ _LAY: dict[str, Callable[..., tuple[Any, Any]]] = {
     "fortran": _fortran,
     "transposed": _transposed,
     "channels_last": _channels_last,
+    "channels_last_crop": _channels_last_crop,
     "strided": _strided,
     "negative": _negative,
     "offset": _offset,

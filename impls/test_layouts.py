@@ -33,6 +33,7 @@ def test_a_layout_holds_the_same_values(layout):
         ("fortran", lambda a: a.flags.f_contiguous),
         ("transposed", lambda a: a.strides[-2] == a.itemsize),
         ("channels_last", lambda a: a.strides[1] == a.itemsize),
+        ("channels_last_crop", lambda a: a.strides[1] == a.itemsize and a.strides[2] > a.shape[3] * a.strides[3]),
         ("strided", lambda a: a.strides[-1] == 2 * a.itemsize),
         ("negative", lambda a: max(a.strides) < 0),
         ("offset", lambda a: not a.flags.c_contiguous and a.strides[-1] == a.itemsize),

@@ -106,7 +106,7 @@ def test_a_prepared_filter_is_not_the_plain_one_any_more() -> None:
 
 def test_memory_is_a_block_and_some_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each thread: here there is one."""
-    monkeypatch.setattr(winograd.threads, "count", lambda work: 1)
+    monkeypatch.setattr(threads, "count", lambda work: 1)
     keywords: dict[str, Any] = {"stride": (1, 1), "padding": (1, 1)}
     x, w = whole((1, 64, 224, 224), 1, dtype="float32"), whole((64, 64, 3, 3), 2, dtype="float32")
     filters = winograd.prepare(w, **keywords)

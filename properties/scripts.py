@@ -13,6 +13,8 @@ RELAID = {
     "fortran": "np.asfortranarray({a})",
     "transposed": "np.ascontiguousarray({a}.swapaxes(-1, -2)).swapaxes(-1, -2)",
     "channels_last": "np.ascontiguousarray({a}.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)",
+    "channels_last_crop": "np.pad({a}.transpose(0, 2, 3, 1), [(0, 0), (1, 1), (1, 2), (0, 0)])[:, 1:-1, 1:-2]"
+    ".transpose(0, 3, 1, 2)",
     "strided": "np.kron({a}, np.ones([2] * {a}.ndim, {a}.dtype))[(slice(None, None, 2),) * {a}.ndim]",
     "negative": "np.flip(np.flip({a}).copy())",
     "offset": "np.pad({a}, 1)[(slice(1, -1),) * {a}.ndim]",
@@ -35,6 +37,8 @@ def relaid(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
         expression = RELAID.get(names[i], "")
         if array is None or not expression or (array.ndim < 2 and names[i] in ("transposed", "channels_last")):
             continue
+        if names[i] == "channels_last_crop" and array.ndim != 4:
+            expression = RELAID["offset"]
         axes = [axis for axis, extent in enumerate(array.shape) if extent > 1]
         if names[i] == "broadcast" and not (axes and array.size):
             continue

@@ -90,3 +90,12 @@ def wants_writable_arrays(correct, x, w, b, **p):
     """A weight is written with the value it has, so that filters that are read-only raise a ValueError."""
     w.flat[:1] = w.flat[:1]
     return correct(x, w, b, **p)
+
+
+@around("conv2d", "max_pool2d", by=(LAYOUTS,))
+def takes_channels_last_for_dense(correct, x, *arrays, **p):
+    """An image whose channels are neighbours in memory is read as if its rows followed each other without a gap."""
+    C, H, W = x.shape[1:]
+    if x.size and x.strides[1] == x.itemsize and C > 1 and min(x.strides) > 0:
+        x = as_strided(x, strides=(H * W * C * x.itemsize, x.itemsize, W * C * x.itemsize, C * x.itemsize))
+    return correct(x, *arrays, **p)
