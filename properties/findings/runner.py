@@ -39,8 +39,10 @@ class Outcome:
 
     @property
     def changed(self) -> bool:
-        """Whether the record says something else."""
-        return self.told not in _STATUS.values() or self.expected not in (self.told, "not recorded")
+        """Whether the record says something else; a script that lacks more than its engine says nothing."""
+        return self.told not in _STATUS.values() or (
+            self.told != MISSING and self.expected not in (self.told, "not recorded")
+        )
 
 
 def installed(finding: Finding) -> str:

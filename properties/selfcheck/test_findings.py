@@ -75,6 +75,8 @@ def test_a_record_is_complete(finding):
 @pytest.mark.parametrize("finding", [each for each in FINDINGS if runner.installed(each)], ids=lambda each: each.name)
 def test_what_is_installed_behaves_as_recorded(finding):
     outcome = runner.run(finding)
+    if outcome.told == runner.MISSING:
+        pytest.skip("its script needs a C++ compiler, and there is none here")
     assert not outcome.changed, f"{command.line(outcome)}\n{outcome.printed}"
 
 
@@ -102,7 +104,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, **changes
     [
         ("import sys; sys.exit(1)", "present", False),
         ("", "mended", True),
-        ("import sys; sys.exit(2)", "not installed", True),
+        ("import sys; sys.exit(2)", "not installed", False),
         ("import sys; sys.exit(3)", "exit status 3, accepted are 0, 1 and 2", True),
         ("import os; os.abort()", "exit status -6, accepted are 0, 1 and 2", True),
         ("1 / 0", "the script itself raised", True),
