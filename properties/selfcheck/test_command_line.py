@@ -191,6 +191,14 @@ def test_two_workers_find_what_one_process_finds(here):
     assert alone.returncode == both.returncode == 1
 
 
+def test_claims_alone_judge_no_implementation(here):
+    claims = str(PROPERTIES / "test_claims.py")
+    for workers in ((), ("-n", "2")):
+        result = run(here, claims, "--results=results", "-k", "every_kind", *workers)
+        assert result.returncode == 0, result.stdout
+        assert not (here / "results").exists()
+
+
 @pytest.mark.parametrize("isolate", ["always", "never"])
 def test_nothing_heavy_is_imported_for_a_numpy_file(here, isolate):
     text = FILES["mine.py"] + "\nimport sys, pathlib\nright = conv2d\ndef conv2d(*arrays, **p):\n"
