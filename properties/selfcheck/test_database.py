@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import core, given, settings
 from hypothesis import strategies as st
 
 from properties.database import Examples
@@ -15,7 +15,7 @@ from properties.database import Examples
 def no_seed(monkeypatch):
     """Under --hypothesis-seed, Hypothesis leaves the database alone; without, it draws from a generator of its own."""
     monkeypatch.setattr("hypothesis.core.global_force_seed", None)
-    monkeypatch.setattr("hypothesis.core.threadlocal._hypothesis_global_random", random.Random(1))
+    core.threadlocal._hypothesis_global_random = random.Random(1)
 
 
 class Killed(BaseException):
