@@ -10,6 +10,7 @@ EXPECTED := $(wildcard properties/findings/expected.toml)
 # What comes with the suite, and torch; and the engines that make test looks at as well, for a short time.
 OURS     := $(addprefix --impl=,loops im2col im2col-tiled winograd fft separable auto torch-cpu)
 RUNTIMES := onnxruntime jax openvino opencv
+# Engines are seen on the same cases each time: what `make engines` may yet find in them is no fault of a commit.
 # Rows of the race, by name and pattern.
 ROWS   ?= *
 # A worker on each core: more threads would only wait for each other.
@@ -33,7 +34,7 @@ test: $(VENV)/ready  ## all that the project has: linters, types, imports, its o
 	$(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist=worksteal properties $(OURS) \
 		--hypothesis-profile=quick --budget=600 --hypothesis-seed=$(SEED)
 	$(if $(EXPECTED),$(ONE_THREAD) $(BIN)/python -m properties engines $(RUNTIMES) --plain --jobs=$(JOBS) --budget=20 \
-		--hypothesis-seed=$(SEED) --expected=$(EXPECTED))
+		--hypothesis-seed=99 --expected=$(EXPECTED))
 
 mutants: $(VENV)/ready  ## every planted fault before every property: what kills what, after how many examples
 	$(ONE_THREAD) $(BIN)/python -m properties.mutants --jobs $(JOBS)
