@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from bench import gate, machine, onnx_session, roofs, winners
 from bench.duel import PAIRS, duel
 from bench.gate import Gate
 from bench.goals import ROWS, Part, Row
-from bench.outcomes import Lap, Outcome, line, lines, saved
-from impls import registry
+from bench.outcomes import line, lines, saved
+from impls import costs, registry
 from impls.subject import Subject
+from reports.race import Cell, Goal, Lap
 
 THEIRS = "torch-cpu"
 MAP = "winners"  # the row that has no goal: which of ours is the fastest where
@@ -45,18 +47,18 @@ class Race:
             self._subjects[spec] = registry.subject(spec, Path.cwd())
         return self._subjects[spec]
 
-    def run(self, row: Row) -> Outcome:
+    def run(self, row: Row) -> Goal:
         """Judge and time every part of a row. A fault in one leaves the row without a measurement."""
         laps = []
         for part in row.parts:
             try:
                 laps.append(self.lap(part))
             except NotTimed as error:
-                return Outcome(row.name, row.told, row.goal, reason=f"{part.name}: {error}")
+                return Goal(row.name, row.told, row.goal, reason=f"{part.name}: {error}")
         ours, theirs, again = (
             sum(lap.count * getattr(lap, side) for lap in laps) for side in ("seconds", "theirs", "again")
         )
-        return Outcome(row.name, row.told, row.goal, theirs / ours, control=again / theirs, laps=tuple(laps))
+        return Goal(row.name, row.told, row.goal, theirs / ours, control=again / theirs, laps=tuple(laps))
 
     def lap(self, part: Part) -> Lap:
         """Time one part. Raises NotTimed where the verdict on either side does not agree."""
@@ -127,7 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"--rows={options.rows}: no row fits; there are {', '.join(names)}", file=sys.stderr)
         return 4
     race, outcomes, start = Race(options.pairs), [], time.perf_counter()
-    cells: list[winners.Cell] = []
+    cells: list[Cell] = []
+    costs.settle()  # what `auto` chooses by
     for row in ROWS:
         if row.name in wanted:
             outcomes.append(race.run(row))
@@ -140,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     for cell in winners.cells(options.pairs) if MAP in wanted else ():
         cells.append(cell)
         print(winners.told(cell), flush=True)
-    described = machine.described({"flags": flags()})
+    described = machine.described({"flags": flags(), "rates": asdict(costs.rates())})
     print(
         f"\n{described['blas']}, torch {described['torch']}, {machine.threads()} thread; {' '.join(described['flags'])}"
     )

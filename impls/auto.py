@@ -6,7 +6,7 @@ has no price but the columns; bands are for channels with filters of their own. 
 sizes alone, so that the choice costs some microseconds once for each shape, and is the same for every call of it.
 
 What it costs. Results are those of the algorithm chosen, so the bound is that of the least accurate. A machine is
-measured once, when the first layer comes that is large enough for it to matter.
+measured by the first processes in which a layer comes that is large enough for it to matter.
 """
 
 from __future__ import annotations
