@@ -12,16 +12,16 @@ import numpy as np
 from bench import gate
 from bench.duel import duel
 from bench.goals import FORWARD, LARGE, SMALL, growths, over_product
-from bench.outcomes import Outcome
 from impls import blas, registry
 from impls.subject import Subject
 from oracles.case import Case
 from oracles.geometry import Geometry
+from reports.race import Goal
 
 TILED = "im2col-tiled"
 
 
-def run(name: str, pairs: int) -> Iterator[Outcome]:
+def run(name: str, pairs: int) -> Iterator[Goal]:
     """Measure the goals of that name."""
     yield from RUNS[name](pairs)
 
@@ -44,32 +44,32 @@ def product(g: Geometry) -> Callable[[], Any]:
     return lambda: np.matmul(a, b, out=out)
 
 
-def _over_product(pairs: int) -> Iterator[Outcome]:
+def _over_product(pairs: int) -> Iterator[Goal]:
     for layer, goal in over_product():
         times = duel({"ours": judged(TILED, layer.case(FORWARD)), "product": product(layer.geometry)}, pairs)
         share = times["product"].median / times["ours"].median
-        yield Outcome(f"over-product {layer.name}", f"im2col-tiled over the bare product, {layer.name}", goal, share)
+        yield Goal(f"over-product {layer.name}", f"im2col-tiled over the bare product, {layer.name}", goal, share)
 
 
-def _growth(pairs: int) -> Iterator[Outcome]:
+def _growth(pairs: int) -> Iterator[Goal]:
     for letter, layers in growths().items():
         times = duel({layer.name: judged(TILED, layer.case(FORWARD)) for layer in layers}, pairs)
         each = {layer.name: times[layer.name].median / layer.geometry.macs for layer in layers}
         told = f"im2col-tiled, time for a multiply-add along {letter}, most over least"
         spread = ", ".join(f"{name} {seconds * 1e12:.1f} ps" for name, seconds in each.items())
         most = max(each.values()) / min(each.values())
-        yield Outcome(f"growth {letter}", told, 1.15, most, spread, at_most=True)
+        yield Goal(f"growth {letter}", told, 1.15, most, spread, at_most=True)
 
 
-def _small_call(pairs: int) -> Iterator[Outcome]:
+def _small_call(pairs: int) -> Iterator[Goal]:
     operands, parameters = (call := judged(TILED, SMALL)).operands, call.parameters
     conv2d = registry.load(TILED).conv2d  # the suite's own wrapping left out
     times = duel({"ours": lambda: conv2d(*operands, **parameters), "product": product(SMALL.geometry)}, pairs)
     over = (times["ours"].median - times["product"].median) * 1e6
-    yield Outcome("small-call", "im2col-tiled, microseconds of a small call beyond its product", 25, over, at_most=True)
+    yield Goal("small-call", "im2col-tiled, microseconds of a small call beyond its product", 25, over, at_most=True)
 
 
-def _threads(pairs: int) -> Iterator[Outcome]:
+def _threads(pairs: int) -> Iterator[Goal]:
     """Compare one thread's CPU time with the longest of two: what a call lasts on a machine with nothing else to do."""
     before = blas.threads()
     for layer in LARGE:
@@ -83,9 +83,7 @@ def _threads(pairs: int) -> Iterator[Outcome]:
             finally:
                 blas.set_threads(before)
             note = f"work x{everything / one:.2f}"
-            yield Outcome(
-                f"threads {layer.name}", f"{spec}, two threads over one, {layer.name}", 1.8, one / longest, note
-            )
+            yield Goal(f"threads {layer.name}", f"{spec}, two threads over one, {layer.name}", 1.8, one / longest, note)
 
 
 def _parted(call: Callable[[], Any], pairs: int) -> tuple[float, float]:

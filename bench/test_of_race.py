@@ -12,9 +12,10 @@ from bench import gate, goals, onnx_session, race, roofs
 from bench.duel import Timing, duel
 from bench.fakes import CONV, CORRECT, flipped, subject
 from bench.goals import ROWS, Part, Row
-from bench.outcomes import Lap, Outcome, line, lines, saved
+from bench.outcomes import line, lines, saved
 from bench.race import Race
 from impls import im2col, registry
+from reports.race import Goal, Lap
 
 FAULTY = subject("faulty.py", conv2d=flipped)
 
@@ -97,18 +98,18 @@ def test_prepared_filters_are_judged_as_well():
 
 
 def test_a_goal_may_be_a_limit():
-    assert Outcome("r", "told", 1.15, 1.1, at_most=True).verdict == "met"
-    assert Outcome("r", "told", 1.15, 1.2, at_most=True).verdict == "missed"
-    assert Outcome("r", "told", 1.15, 1.1).verdict == "missed"
-    assert Outcome("r", "told", 1.15).verdict == "not measured"
+    assert Goal("r", "told", 1.15, 1.1, at_most=True).verdict == "met"
+    assert Goal("r", "told", 1.15, 1.2, at_most=True).verdict == "missed"
+    assert Goal("r", "told", 1.15, 1.1).verdict == "missed"
+    assert Goal("r", "told", 1.15).verdict == "not measured"
 
 
 def test_the_table_tells_goals_and_layers_that_are_lost():
     laps = (Lap("one", "auto", 1, 1.0, 2.0, 2.0, 3 << 20, 7.0), Lap("two", "auto", 1, 1.0, 0.5, 0.5, 0, 0.0))
     outcomes = [
-        Outcome("won", "a row", 1.0, 1.25, control=1.01, laps=laps),
-        Outcome("lost", "another", 2.0, 1.0, control=1.2),
-        Outcome("none", "third", 2.0, reason="offers nothing"),
+        Goal("won", "a row", 1.0, 1.25, control=1.01, laps=laps),
+        Goal("lost", "another", 2.0, 1.0, control=1.2),
+        Goal("none", "third", 2.0, reason="offers nothing"),
     ]
     told = "\n".join(lines(outcomes))
     assert "1.25  met  (torch/torch 1.01; extra memory 3.0 MB, page faults 7)" in told
@@ -116,14 +117,14 @@ def test_the_table_tells_goals_and_layers_that_are_lost():
     assert "not measured: offers nothing" in told
     assert "lost: two x0.50" in told
     assert "goals: 1 of 3 met; missed: lost" in told
-    assert line(Outcome("r", "limit", 1.15, 1.1, at_most=True), 0) == "limit  <=  1.15      1.10  met"
+    assert line(Goal("r", "limit", 1.15, 1.1, at_most=True), 0) == "limit  <=  1.15      1.10  met"
 
 
 def test_the_file_holds_the_machine_and_every_goal(tmp_path):
-    path = saved([Outcome("r", "a row", 1.0, 1.25)], {"flags": ["avx2"]}, tmp_path / "new", pairs=5)
+    path = saved([Goal("r", "a row", 1.0, 1.25)], {"flags": ["avx2"]}, tmp_path / "new", pairs=5)
     first, second = map(json.loads, path.read_text().splitlines())
-    assert first == {"poolproof": "race", "schema": 1, "lines": 1, "pairs": 5, "machine": {"flags": ["avx2"]}}
-    assert (second["row"], second["goal"], second["measured"], second["verdict"]) == ("r", 1.0, 1.25, "met")
+    assert first == {"poolproof": "race", "schema": 2, "lines": 1, "pairs": 5, "machine": {"flags": ["avx2"]}}
+    assert (second["row"], second["goal"], second["measured"]) == ("r", 1.0, 1.25)
 
 
 def test_rows_are_those_of_the_networks_and_of_implementations_there_are():
@@ -148,9 +149,9 @@ def test_an_unknown_row_is_refused_with_those_there_are(capsys):
 
 def test_rows_that_are_asked_for_are_run_and_the_status_tells_of_goals(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(
-        Race, "run", lambda self, row: Outcome(row.name, row.told, row.goal, row.goal - (row.name == "vgg16"))
+        Race, "run", lambda self, row: Goal(row.name, row.told, row.goal, row.goal - (row.name == "vgg16"))
     )
-    monkeypatch.setitem(roofs.RUNS, "small-call", lambda pairs: [Outcome("small-call", "small", 25, 5.0, at_most=True)])
+    monkeypatch.setitem(roofs.RUNS, "small-call", lambda pairs: [Goal("small-call", "small", 25, 5.0, at_most=True)])
     assert race.main(["--rows=vgg16-ready,small*", f"--results={tmp_path}"]) == 0
     assert "goals: 2 of 2 met" in capsys.readouterr().out
     assert race.main(["--rows=vgg16*", f"--results={tmp_path}"]) == 1
@@ -167,9 +168,9 @@ def test_goals_of_ours_alone_are_measured(monkeypatch):
 
 def test_onnx_runtime_runs_beside_where_it_has_such_a_call():
     laps = (Lap("a", "auto", 2, 1.0, 3.0, 3.0, 0, 0.0, 4.0), Lap("b", "auto", 1, 1.0, 1.0, 1.0, 0, 0.0, 6.0))
-    assert "torch/onnxruntime 0.50" in line(Outcome("r", "a row", 1.0, 1.25, laps=laps), 0)
+    assert "torch/onnxruntime 0.50" in line(Goal("r", "a row", 1.0, 1.25, laps=laps), 0)
     some = (laps[0], replace(laps[1], onnxruntime=None))
-    assert "onnxruntime" not in line(Outcome("r", "a row", 1.0, 1.25, laps=some), 0)
+    assert "onnxruntime" not in line(Goal("r", "a row", 1.0, 1.25, laps=some), 0)
     assert not onnx_session.offered(replace(CONV, dtype="float64"))
     assert not onnx_session.offered(replace(CONV, operation="conv2d_backward"))
 

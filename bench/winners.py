@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import gate
@@ -18,6 +17,7 @@ from bench.gate import Gate
 from bench.layers import Layer, convolution
 from impls import registry
 from impls.subject import Subject
+from reports.race import Cell
 
 COLUMNS, CHOOSER = "im2col-tiled", "auto"
 ALGORITHMS = (COLUMNS, "winograd", "fft")
@@ -25,26 +25,6 @@ FILTERS, CHANNELS, STRIDES = (1, 3, 5, 7, 11, 15, 31), (1, 3, 16, 64, 256), (1, 
 WIDTHS = {64: 64, 256: 24}  # of the image, 128 for fewer channels; smaller so that large filters stay below LONG
 LONG = 0.3  # seconds of a call, beyond which an algorithm is left out
 FAR = 2.0  # times the fastest
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One layer: CPU seconds of each algorithm that is near the fastest, and why the others have none.
-
-    beyond: how many times the fastest those take at least that are too slow.
-    chosen: the algorithm whose very bits `auto` returned; auto: the seconds of its own call, None where not timed.
-    """
-
-    cell: str
-    F: int
-    C: int
-    S: int
-    W: int
-    seconds: dict[str, float] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    beyond: dict[str, float] = field(default_factory=dict)
-    chosen: str = ""
-    auto: float | None = None
 
 
 def layers() -> Iterator[Layer]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.exports import parsed
+from reports import jsonlines
 from reports.matrix import grouped
 from reports.rows import LedgerError
 
-SCHEMA = 1
 LACKING = "not offered"
 TOLD = ("another", "crashed")  # answers that say less than what was got
-MAKE = "make it with `python -m properties.atlas`"
+KIND = jsonlines.Kind("atlas", 1, "an atlas", "make it with `python -m properties.atlas`")
 
 
 @dataclass(frozen=True)
@@ -122,29 +120,13 @@ def summary(atlas: Atlas) -> str:
 
 def write(atlas: Atlas, file: str | os.PathLike[str]) -> None:
     """Write the atlas as JSON lines, first the questions. Raises LedgerError where it cannot be written."""
-    head = {"poolproof": "atlas", "schema": SCHEMA, "lines": len(atlas.lines), "outcomes": atlas.outcomes,
-            "questions": [*map(asdict, atlas.questions)]}  # fmt: skip
-    lines = [json.dumps(each, allow_nan=False, ensure_ascii=False) for each in (head, *map(asdict, atlas.lines))]
-    try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise LedgerError(f"{file}: cannot be written ({error.strerror}): name another file") from error
+    head = {"outcomes": atlas.outcomes, "questions": [*map(asdict, atlas.questions)]}
+    jsonlines.write(file, KIND, head, map(asdict, atlas.lines))
 
 
 def read(file: str | os.PathLike[str]) -> Atlas:
     """Invert `write`. Raises LedgerError naming the line that is broken."""
-    try:
-        lines = Path(file).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LedgerError(f"{file}: cannot be read ({error}): {MAKE}") from error
-    if lines.pop():
-        raise LedgerError(f"{file}:{len(lines) + 1}: the last line is cut off: {MAKE}")
-    head = parsed(file, 1, lines[0]) if lines else {}
-    if (head.get("poolproof"), head.get("schema")) != ("atlas", SCHEMA):
-        raise LedgerError(f"{file}:1: not an atlas that this version reads: {MAKE}")
-    if head.get("lines") != len(lines) - 1:
-        raise LedgerError(f"{file}: has {len(lines) - 1} lines, and should have {head.get('lines')}: {MAKE}")
+    head, lines = jsonlines.read(file, KIND)
     try:
         questions = [_question(each) for each in head["questions"]]
         atlas = Atlas(questions, {**head["outcomes"]}, [])
@@ -152,14 +134,14 @@ def read(file: str | os.PathLike[str]) -> Atlas:
     except (KeyError, TypeError) as error:
         raise LedgerError(f"{file}:1: not the questions of an atlas: {error}") from error
     seen: set[tuple[str, str, str]] = set()
-    for number, text in enumerate(lines[1:], start=2):
+    for where, content in lines:
         try:
-            line = Line(**parsed(file, number, text))
+            line = Line(**content)
         except TypeError as error:
-            raise LedgerError(f"{file}:{number}: not an answer: {error}") from error
-        _check(f"{file}:{number}", line, answers)
+            raise LedgerError(f"{where}: not an answer: {error}") from error
+        _check(where, line, answers)
         if (which := (line.engine, line.release, line.question)) in seen:
-            raise LedgerError(f"{file}:{number}: a second answer of {line.engine} {line.release} to {line.question!r}")
+            raise LedgerError(f"{where}: a second answer of {line.engine} {line.release} to {line.question!r}")
         seen.add(which)
         atlas.lines.append(line)
     return atlas

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from reports.exports import parsed
+from reports import jsonlines
 from reports.rows import LedgerError
 
-SCHEMA = 1
+KIND = jsonlines.Kind("mutants", 1, "a table of mutants", "write it with `make mutants`")
 
 
 @dataclass(frozen=True)
@@ -141,43 +139,26 @@ def write(table: Table, file: str | os.PathLike[str]) -> None:
                        "kills": {number[name]: count for name, count in row.kills.items()}}
         for row in table.rows
     ]  # fmt: skip
-    parts = [*map(asdict, table.columns), *rows, *map(asdict, table.variants)]
-    head = {"poolproof": "mutants", "schema": SCHEMA, "lines": len(parts), **table.about, "names": names}
-    lines = [json.dumps(each, allow_nan=False, ensure_ascii=False, separators=(",", ":")) for each in (head, *parts)]
-    try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise LedgerError(f"{file}: cannot be written ({error.strerror}): name another file") from error
+    jsonlines.write(file, KIND, {**table.about, "names": names}, [*map(asdict, table.columns), *rows,
+                                                                  *map(asdict, table.variants)])  # fmt: skip
 
 
 def read(file: str | os.PathLike[str]) -> Table:
     """Invert `write`. Raises LedgerError naming the line that is broken."""
-    try:
-        lines = Path(file).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LedgerError(f"{file}: cannot be read ({error}): write it with `make mutants`") from error
-    if lines.pop():
-        raise LedgerError(f"{file}:{len(lines) + 1}: the last line is cut off: run `make mutants` again")
-    about = parsed(file, 1, lines[0]) if lines else {}
-    if (about.pop("poolproof", None), about.pop("schema", None)) != ("mutants", SCHEMA):
-        raise LedgerError(f"{file}:1: not a table of mutants that this version reads: run `make mutants` again")
-    if about.pop("lines", None) != len(lines) - 1:
-        raise LedgerError(f"{file}: has {len(lines) - 1} lines, and should have more or less: run `make mutants` again")
+    about, lines = jsonlines.read(file, KIND)
     names = about.pop("names", [])
     table = Table(about, [], [], [])
     into: dict[str, tuple[Any, list[Any]]] = {
         "property": (Column, table.columns), "mutant": (Row, table.rows), "variant": (Variant, table.variants),
     }  # fmt: skip
-    for number, line in enumerate(lines[1:], start=2):
-        content = parsed(file, number, line)
-        make, where = into.get(next(iter(content), ""), (None, []))
+    for where, content in lines:
+        make, found = into.get(next(iter(content), ""), (None, []))
         try:
             values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
             if make is Row:
                 values["must"] = tuple(names[int(place)] for place in values["must"])
                 values["kills"] = {names[int(place)]: count for place, count in values["kills"].items()}
-            where.append(make(**values))  # type: ignore[misc]
+            found.append(make(**values))  # type: ignore[misc]
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-            raise LedgerError(f"{file}:{number}: not a line of this table: {error}") from error
+            raise LedgerError(f"{where}: not a line of this table: {error}") from error
     return table

@@ -1,25 +1,27 @@
-"""What a race has found, read from its file of JSON lines: goals with their laps, and the map of winners."""
+"""What a race has found, and its file of JSON lines: goals with their laps, and the map of winners."""
 
 from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reports.exports import parsed
+from reports import jsonlines
 from reports.rows import LedgerError
 
-SCHEMA = 1
 FILES = "race-*.jsonl"
 NOISE = 0.05  # by which torch may differ from itself, and a winner from the second, and nothing is said of it
-AGAIN = "run `make race` again"
+KIND = jsonlines.Kind("race", 2, "a race", "run `make race`")
 
 
 @dataclass(frozen=True)
 class Lap:
-    """One part of a goal: seconds of a call of ours, of torch's, and of torch's again; `count` times in its network."""
+    """One part of a goal: seconds of a call of ours, of torch's, and of torch's again; `count` times in its network.
+
+    extra_bytes, faults: peak extra memory and page faults of ours. onnxruntime: seconds, where it has such a call.
+    """
 
     name: str
     ours: str
@@ -42,20 +44,29 @@ class Lap:
 
 @dataclass(frozen=True)
 class Goal:
-    """A row of the race: what was aimed at and what was measured; `reason` says why nothing was."""
+    """A row of the race: what was aimed at and what was measured; `reason` says why nothing was.
+
+    control: torch against itself. at_most: the goal is an upper limit.
+    """
 
     row: str
     told: str
     goal: float
-    measured: float | None
-    reason: str
-    control: float | None
-    at_most: bool
-    verdict: str
+    measured: float | None = None
+    reason: str = ""
+    control: float | None = None
+    at_most: bool = False
     laps: tuple[Lap, ...] = ()
 
     def __post_init__(self) -> None:
         _numbers(goal=self.goal, measured=self.measured, control=self.control)
+
+    @property
+    def verdict(self) -> str:
+        """met, missed or not measured."""
+        if self.measured is None:
+            return "not measured"
+        return "met" if self.share >= 1 else "missed"
 
     @property
     def share(self) -> float:
@@ -77,10 +88,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Cell:
-    """One layer of the map: seconds of each algorithm near the fastest, and why the others have none.
+    """One layer of the map: CPU seconds of each algorithm near the fastest, and why the others have none.
 
-    beyond: how many times the fastest those take at least that are too slow. chosen: the algorithm that `auto` called,
-    "" if none of these; auto: the seconds of its own call.
+    beyond: how many times the fastest those take at least that are too slow. chosen: the algorithm whose very bits
+    `auto` returned, "" if none of these; auto: the seconds of its own call, None where not timed.
     """
 
     cell: str
@@ -88,11 +99,11 @@ class Cell:
     C: int
     S: int
     W: int
-    seconds: dict[str, float]
-    left_out: dict[str, str]
-    beyond: dict[str, float]
-    chosen: str
-    auto: float | None
+    seconds: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    beyond: dict[str, float] = field(default_factory=dict)
+    chosen: str = ""
+    auto: float | None = None
 
     def __post_init__(self) -> None:
         _numbers(F=self.F, C=self.C, S=self.S, W=self.W, auto=self.auto)
@@ -145,25 +156,19 @@ def newest(folder: Path) -> Path:
     return max(folder.glob(FILES), default=folder / "race.jsonl")
 
 
+def write(race: Race, file: str | os.PathLike[str]) -> None:
+    """Write the race as JSON lines: each goal with its laps, each cell of the map. Raises LedgerError."""
+    jsonlines.write(file, KIND, {"pairs": race.pairs, "machine": race.machine}, map(asdict, [*race.goals, *race.cells]))
+
+
 def read(file: str | os.PathLike[str]) -> Race:
-    """Read what `python -m bench.race` writes. Raises LedgerError naming the line that is broken."""
-    try:
-        lines = Path(file).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LedgerError(f"{file}: cannot be read ({error}): write it with `make race`") from error
-    if lines.pop():
-        raise LedgerError(f"{file}:{len(lines) + 1}: the last line is cut off: {AGAIN}")
-    head = parsed(file, 1, lines[0]) if lines else {}
-    if (head.get("poolproof"), head.get("schema")) != ("race", SCHEMA):
-        raise LedgerError(f"{file}:1: not a race that this version reads: {AGAIN}")
-    if head.get("lines") != len(lines) - 1:
-        raise LedgerError(f"{file}: has {len(lines) - 1} lines, and should have {head.get('lines')}: {AGAIN}")
+    """Invert `write`. Raises LedgerError naming the line that is broken."""
+    head, lines = jsonlines.read(file, KIND)
     machine, pairs = head.get("machine"), head.get("pairs")
     if not isinstance(machine, dict) or not isinstance(pairs, int):
-        raise LedgerError(f"{file}:1: says not what it ran on, or how often: {AGAIN}")
+        raise LedgerError(f"{file}:1: says not what it ran on, or how often: {KIND.make}")
     race = Race(machine, pairs)
-    for number, line in enumerate(lines[1:], start=2):
-        content = parsed(file, number, line)
+    for where, content in lines:
         try:
             if "cell" in content:
                 race.cells.append(Cell(**content))
@@ -171,7 +176,7 @@ def read(file: str | os.PathLike[str]) -> Race:
                 laps = tuple(Lap(**lap) for lap in content.pop("laps"))
                 race.goals.append(Goal(**content, laps=laps))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise LedgerError(f"{file}:{number}: not a line of a race: {error}") from error
+            raise LedgerError(f"{where}: not a line of a race: {error}") from error
     return race
 
 

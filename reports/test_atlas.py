@@ -57,7 +57,7 @@ def test_markdown_tells_every_answer_and_what_has_no_name(tmp_path, capsys):
         assert line in text
     file.write_text("")
     assert conventions.main([str(file), f"--out={tmp_path / 'atlas.md'}"]) == 1
-    assert "atlas.jsonl:1: not an atlas" in capsys.readouterr().err
+    assert "atlas.jsonl: empty" in capsys.readouterr().err
 
 
 def test_the_page_shows_every_question_engine_and_answer():
@@ -80,20 +80,20 @@ def test_a_cell_has_the_tone_of_its_answer():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda text: "", "atlas.jsonl:1: not an atlas"),
+        (lambda text: "", "atlas.jsonl: empty"),
         (lambda text: "[]\n", "atlas.jsonl:1:"),
         (lambda text: text.replace('"atlas"', '"mutants"', 1), "atlas.jsonl:1: not an atlas"),
         (lambda text: text[:-1], "the last line is cut off"),
-        (lambda text: text + text.split("\n")[-2] + "\n", "has 11 lines, and should have 10"),
+        (lambda text: text + text.split("\n")[-2] + "\n", "has 11 lines after the first, and should have 10"),
         (lambda text: text.replace('"sentence"', '"sentences"', 1), ":1: not the questions of an atlas"),
-        (lambda text: text.replace('"theme": "Max"', '"theme": 7'), ":1: not the questions of an atlas: theme"),
-        (lambda text: text.replace('"answers": {"first": "The first."', '"answers": {"first": 1'), "answers"),
-        (lambda text: text.replace('"got": "[-1]"', '"gets": "[-1]"'), ":3: not an answer"),
-        (lambda text: text.replace('"got": "[-1]"', '"got": -1'), ":3: got = -1: a text is accepted"),
-        (lambda text: text.replace('"answer": "signed"', '"answer": "sined"'), ":3: the answer 'sined' to 'odd'"),
-        (lambda text: text.replace('"question": "odd", "answer": "signed"', '"question": "even", "answer": "signed"'),
+        (lambda text: text.replace('"theme":"Max"', '"theme":7'), ":1: not the questions of an atlas: theme"),
+        (lambda text: text.replace('"answers":{"first":"The first."', '"answers":{"first":1'), "answers"),
+        (lambda text: text.replace('"got":"[-1]"', '"gets":"[-1]"'), ":3: not an answer"),
+        (lambda text: text.replace('"got":"[-1]"', '"got":-1'), ":3: got = -1: a text is accepted"),
+        (lambda text: text.replace('"answer":"signed"', '"answer":"sined"'), ":3: the answer 'sined' to 'odd'"),
+        (lambda text: text.replace('"question":"odd","answer":"signed"', '"question":"even","answer":"signed"'),
          ":3: the question 'even'"),
-        (lambda text: text.replace('"release": "0.9"', '"release": "0.4"'), ":6: a second answer of jax 0.4 to 'tie'"),
+        (lambda text: text.replace('"release":"0.9"', '"release":"0.4"'), ":6: a second answer of jax 0.4 to 'tie'"),
     ],
 )  # fmt: skip
 def test_a_broken_atlas_is_refused_in_a_line_that_names_it(tmp_path, spoil, message):

@@ -338,7 +338,7 @@ def test_an_export_is_read_back_and_imported_once(tmp_path):
     ("spoil", "said"),
     [
         (lambda text: text[:-40], r":97: the last line is cut off"),
-        (lambda text: text[: text[:-1].rindex("\n") + 1], r": has 95 of 96 rows"),
+        (lambda text: text[: text[:-1].rindex("\n") + 1], r": has 95 lines after the first, and should have 96"),
         (lambda text: "", r": empty"),
         (lambda text: text.replace(f'"schema":{SCHEMA}', '"schema":2'), r":1: schema 2, and this version reads 4"),
         (lambda text: text.replace('"poolproof":"verdicts"', '"x":1'), r":1: not an export of verdicts"),
