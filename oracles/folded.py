@@ -52,6 +52,16 @@ class Line:
         f = self.phases * (self.r * b + t) + p
         return f if f < self.axis.extent else None
 
+    def place(self, f: int) -> tuple[int, int, int]:
+        """Find the phase, the block and the tap of it that the filter's tap f is."""
+        q, p = divmod(f, self.phases)
+        return p, *divmod(q, self.r)
+
+    def cell(self, i: int) -> tuple[int, int]:
+        """Find the phase of the image's cell i, and which of its places that is."""
+        u, p = divmod(i + self.axis.pad_before, self.phases)
+        return p, u - self.places.start
+
     @property
     def places(self) -> range:
         """Of the image's cells within their phase, padding counted."""
@@ -93,11 +103,11 @@ class Folded:
 
     def x(self, x: np.ndarray, groups: int) -> np.ndarray:
         """Fold x (N, C, H, W): (N, phases * blocks * C, ...), groups outermost."""
-        parts = []
-        for p, q in self.phases:
-            for i, j in self.blocks:
-                parts.append(_picked(x, self.vertical.reads(p, i), self.horizontal.reads(q, j)))
-        return _grouped(parts, groups)
+        return _grouped([self.channel(x, phase, block) for phase in self.phases for block in self.blocks], groups)
+
+    def channel(self, x: np.ndarray, phase: tuple[int, int], block: tuple[int, int]) -> np.ndarray:
+        """Give what one block in one phase reads of x (N, C, H, W): (N, C, ...)."""
+        return _picked(x, self.vertical.reads(phase[0], block[0]), self.horizontal.reads(phase[1], block[1]))
 
     def w(self, w: np.ndarray) -> np.ndarray:
         """Fold w (K, c, FH, FW): (K, phases * blocks * c, r, r)."""
@@ -144,8 +154,8 @@ class Folded:
         found = np.zeros((N, groups, c, V.axis.size, H.axis.size))
         for iy in range(V.axis.size):
             for ix in range(H.axis.size):
-                (u, p), (v, q) = (divmod(i + line.axis.pad_before, line.phases) for i, line in ((iy, V), (ix, H)))
-                found[..., iy, ix] = split[:, :, p, q, :, u - V.places.start, v - H.places.start]
+                (p, u), (q, v) = V.cell(iy), H.cell(ix)
+                found[..., iy, ix] = split[:, :, p, q, :, u, v]
         return found.reshape(N, groups * c, V.axis.size, H.axis.size)
 
     def _taps(self, w: np.ndarray, phase: tuple[int, int], block: tuple[int, int]) -> np.ndarray:

@@ -299,6 +299,8 @@ def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: 
             blocks[key] = blocks[key][:, :, part] if i == 0 else blocks[key][:, :, :, part]
     n, c, k = g.N if name == "dw" else 1, g.C // g.G if name == "y" else 1, g.K // g.G if name == "dx" else 1
     small = Geometry(n, c, axes[0], axes[1], k)
+    if not plain:
+        return winograd.bound_at(name, small, blocks, (spot[0], spot[1]), number)
     return float(winograd.bound(name, small, blocks, number)[(0, 0, *spot)])
 
 

@@ -189,16 +189,47 @@ class Winograd:
         inputs = channels * len(fold.phases) * len(fold.blocks)
         x = fold.x(size["x"], g.G)
         if output == "dw":
-            down, across = (Axis(axis.out + self.r - 1 + 2 * margin, self.r) for axis in (g.vertical, g.horizontal))
-            dense = Geometry(g.N, g.G * inputs, down, across, g.K, g.G)
-            dy = np.pad(size["dy"], ((0, 0), (0, 0), (margin, margin), (margin, margin)))
-            total = self.of_gradient._over_tiles(dense, x, dy).reshape(g.K, inputs, self.r, self.r)
+            total = self._of_folded_filters(g, x, size["dy"])
             return self.of_gradient.roundoff(self.tiles(g), u) * fold.dw(total)
         w = fold.w(size["w"]).reshape(g.G, filters, inputs, self.r, self.r)
         total = self._over_channels(g, x, w, (margin, margin), g.y_shape)
         if "b" in size:
             total = total + size["b"][:, None, None]
         return self.roundoff(inputs, u) * total
+
+    def bound_at(
+        self, output: str, g: Geometry, data: Mapping[str, np.ndarray], place: tuple[int, int], form: Format
+    ) -> float:
+        """Bound one element [0, 0, *place] for a filter that is folded, by the tiles that may hold it alone.
+
+        dw is that of one channel and one filter.
+        """
+        size = {name: np.abs(array.astype(np.float64)) for name, array in data.items() if array is not None}
+        margin = self.m - 1
+        fold, one = Folded.of(g, self.r, margin), (1, 1, 1, 1)
+        if output == "dw":
+            (p, i, t), (q, j, s) = fold.vertical.place(place[0]), fold.horizontal.place(place[1])
+            x = fold.channel(size["x"], (p, q), (i, j))
+            return self.of_gradient.roundoff(self.tiles(g), form.u) * float(
+                self._of_folded_filters(g, x, size["dy"])[0, 0, t, s]
+            )
+        if output == "dx":
+            (p, u), (q, v) = fold.vertical.cell(place[0]), fold.horizontal.cell(place[1])
+            first = (p * fold.horizontal.phases + q) * (g.C // g.G)  # of the phase's channels
+            w = fold.turned(size["w"], g.G)[:1, first : first + 1]
+            total = self._over_channels(g, fold.dy(size["dy"], g.G), w, (margin + u, margin + v), one)
+            return self.roundoff(g.K // g.G * len(fold.blocks), form.u) * float(total.item())
+        w = fold.w(size["w"])[None, :1]
+        total = self._over_channels(g, fold.x(size["x"], g.G), w, (margin + place[0], margin + place[1]), one)
+        return self.roundoff(w.shape[2], form.u) * (float(total.item()) + float(size["b"][0] if "b" in size else 0))
+
+    def _of_folded_filters(self, g: Geometry, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        """Give what dw is to be of folded x (N, G*inputs, ...): (K, inputs, r, r), at the worst way to lay tiles."""
+        margin, inputs = self.m - 1, x.shape[1] // g.G
+        down, across = (Axis(axis.out + self.r - 1 + 2 * margin, self.r) for axis in (g.vertical, g.horizontal))
+        dense = Geometry(g.N, g.G * inputs, down, across, g.K, g.G)
+        padded = np.pad(dy, ((0, 0), (0, 0), (margin, margin), (margin, margin)))
+        return self.of_gradient._over_tiles(dense, x, padded).reshape(g.K, inputs, self.r, self.r)
 
     def _over_channels(
         self, g: Geometry, plane: np.ndarray, w: np.ndarray, offsets: tuple[int, int], shape: tuple[int, ...]
@@ -212,9 +243,9 @@ class Winograd:
         results, inputs = w.shape[1:3]
         rows, columns = height + m - 1, width + m - 1  # a tile may begin m-1 outputs before the first
         cells = _cut(plane, (offsets[0] - m + 1, offsets[1] - m + 1), (rows + a - 1, columns + a - 1))
-        tiles = (bt @ sliding_window_view(cells, (a, a), (2, 3)) @ bt.T).reshape(n, g.G, inputs, rows * columns, a * a)
+        tiles = _through(bt, sliding_window_view(cells, (a, a), (2, 3))).reshape(n, g.G, inputs, rows * columns, a * a)
         tiles = tiles.transpose(1, 4, 2, 0, 3).reshape(g.G, a * a, inputs, n * rows * columns)
-        filters = (gg @ w @ gg.T).reshape(g.G, results, inputs, a * a).transpose(0, 3, 1, 2)
+        filters = _through(gg, w).reshape(g.G, results, inputs, a * a).transpose(0, 3, 1, 2)
         products = (filters @ tiles).reshape(g.G, a * a, results * n * rows * columns)
         places = (np.kron(at, at) @ products).reshape(g.G, m, m, results, n, rows, columns)
         worst = np.zeros((g.G, results, n, height, width))
@@ -235,8 +266,8 @@ class Winograd:
         before = 1 - tile  # of the first start, in outputs
         outputs = _cut(dy, (before, before), (rows + tile - 1, columns + tile - 1))
         cells = _cut(x, (before - v.pad_before, before - h.pad_before), (rows + a - 1, columns + a - 1))
-        filters = gg @ sliding_window_view(outputs, (tile, tile), (2, 3)) @ gg.T
-        tiles = bt @ sliding_window_view(cells, (a, a), (2, 3)) @ bt.T
+        filters = _through(gg, sliding_window_view(outputs, (tile, tile), (2, 3)))
+        tiles = _through(bt, sliding_window_view(cells, (a, a), (2, 3)))
 
         count = (rows // tile) * (columns // tile)
 
@@ -278,6 +309,12 @@ def _exact(rows: Rows) -> bool:
 
 def _gamma(k: int, u: float) -> float:
     return k * u / (1 - k * u) if k * u < 0.5 else math.inf
+
+
+def _through(transform: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    """Transform tiles (..., b, b) down and across, T t T^T: (..., a * a), as one product for all of them."""
+    *outer, b, _ = tiles.shape
+    return (tiles.reshape(-1, b * b) @ np.kron(transform, transform).T).reshape(*outer, len(transform) ** 2)
 
 
 def _cut(planes: np.ndarray, first: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:

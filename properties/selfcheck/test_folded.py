@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,17 @@ def test_exact_data_come_out_of_a_folded_transform_as_the_right_integers(g, text
     bits = exact_bits(operation, g, FORMATS["float32"], Arithmetic(text))
     found = computed(Case(operation, "float32", g, f"narrow:{bits}", 1, bias=True), f, (phase[0] % f.m, phase[1] % f.m))
     assert found.agrees, found.message
+
+
+@settings(max_examples=40)
+@given(larger(), st.sampled_from(TEXTS), st.integers(0, 99))
+def test_one_element_has_the_bound_that_it_has_among_all(g, text, seed):
+    f, form, rng = Winograd.parse(text), FORMATS["float32"], np.random.default_rng(seed)
+    g = replace(g, N=1, C=1, K=1, G=1)
+    x, w, dy, b = (rng.standard_normal(shape) for shape in (g.x_shape, g.w_shape, g.y_shape, (1,)))
+    if Folded.of(g, f.r).plain or not f.applies(g):
+        return
+    for output, data in (("y", {"x": x, "w": w, "b": b}), ("dx", {"w": w, "dy": dy}), ("dw", {"x": x, "dy": dy})):
+        whole = f.bound(output, g, data, form)[0, 0]
+        alone = [f.bound_at(output, g, data, place, form) for place in np.ndindex(whole.shape)]
+        np.testing.assert_allclose(alone, whole.ravel(), rtol=1e-12)  # summed in another order
