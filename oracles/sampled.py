@@ -130,7 +130,9 @@ def at(case: Case, data: Arrays, name: str, places: np.ndarray, arithmetic: Arit
     """Find the truth about one output at the places (places, axes); value, rest and bound are (places,)."""
     given = {key: array for key, array in data.items() if array is not None}
     if case.operation in CONVOLUTIONS:
-        found = [_of_convolution(case, given, name, tuple(place), arithmetic) for place in places.tolist()]
+        rounds = arithmetic.transforms and recipe(case).kind != "bounded"
+        half = 0.499999 * 2.0 ** unit(given, name) if rounds else None
+        found = [_of_convolution(case, given, name, tuple(place), arithmetic, half) for place in places.tolist()]
     elif case.operation == "max_pool2d_backward":
         found = [_of_switches(case, given, tuple(place), arithmetic) for place in places.tolist()]
     else:
@@ -176,16 +178,19 @@ def _judged(truth: Truth, output: np.ndarray, places: np.ndarray) -> Verdict:
 # convolutions: the two blocks whose products make an element, gathered by counting
 
 
-def _of_convolution(case: Case, data: Given, name: str, place: Place, arithmetic: Arithmetic) -> _Element:
+def _of_convolution(
+    case: Case, data: Given, name: str, place: Place, arithmetic: Arithmetic, half: float | None
+) -> _Element:
+    """Sum up one element; `half`: what a transform of integers may be off by, so that it rounds to the right one."""
     left, right, bias = _factors(case.geometry, data, name, place)
     left, right = left.astype(np.float64), right.astype(np.float64)
     number, kind, n = FORMATS[case.dtype], recipe(case), terms(case.geometry, name)
     value, rest = _total(left, right, bias, exact=number.digits <= 24)
-    if kind.kind != "bounded" and not arithmetic.transforms:
+    if half is None and kind.kind != "bounded":
         return _Element(value, rest)
     accumulator = arithmetic.sums(number)
-    if kind.kind != "bounded":
-        inner = 0.499999 * 2.0 ** unit(data, name)  # rounds to the right integer
+    if half is not None:
+        inner = half
     else:
         magnitude = np.array((np.abs(left) * np.abs(right)).sum() + abs(bias))
         inner = float(rounding.sums(n, magnitude, accumulator, signs=kind.signs))
