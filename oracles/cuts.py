@@ -5,24 +5,11 @@ from __future__ import annotations
 from oracles.geometry import Axis
 
 
-def around(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
-    """Cut a dense axis at stride 1 to `margin` around an output or a cell: cells, windows, axis, the index in it.
-
-    None where all the windows lie in the padding.
-    """
-    if name == "y":
-        first, last = max(0, index - margin), min(axis.out - 1, index + margin)
-        if axis.starts[last] + axis.extent <= 0 or axis.starts[first] >= axis.size:
-            return None
-        return *cut(axis, first, last), index - first
-    low, high = max(0, index - margin), min(axis.size, index + margin + 1)
-    first, last = max(0, low + axis.pad_before - axis.extent + 1), min(axis.out - 1, high - 1 + axis.pad_before)
-    before, after = low - axis.starts[first], axis.starts[last] + axis.extent - high
-    return slice(low, high), slice(first, last + 1), Axis(high - low, axis.extent, 1, 1, before, after), index - low
-
-
 def near(axis: Axis, name: str, index: int, margin: int) -> tuple[slice, slice, Axis, int] | None:
-    """Do the same for a large or strided filter, whose tiles may reach over what windows leave at the end."""
+    """Cut a dense axis to `margin` around an output or a cell: cells, windows, axis, the index in it.
+
+    Tiles may reach over what windows leave at the end. None where all the windows lie in the padding.
+    """
     F, S, P = axis.extent, axis.stride, axis.pad_before
     if name == "y":
         first, last = max(0, index - margin), min(axis.out - 1, index + margin)

@@ -16,7 +16,6 @@ from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.checksum import terms, unit
 from oracles.data import recipe
-from oracles.folded import Folded
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Axis, Geometry
 from oracles.rounding import DIRECT, Arithmetic
@@ -293,20 +292,17 @@ def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: 
     """Bound one element of a convolution that fits the transform, of those blocks alone."""
     blocks = dict(blocks)
     axes, spot = [g.vertical, g.horizontal], list(place[2:])
-    plain = Folded.of(g, winograd.r).plain
     if name != "dw":  # only the tiles that may hold the element
         for i, axis in enumerate(axes):
-            around = (cuts.around if plain else cuts.near)(axis, name, spot[i], winograd.m - 1)
-            if around is None:
+            near = cuts.near(axis, name, spot[i], winograd.m - 1)
+            if near is None:
                 return 0.0
-            cells, windows, axes[i], spot[i] = around
+            cells, windows, axes[i], spot[i] = near
             key, part = ("x", cells) if name == "y" else ("dy", windows)
             blocks[key] = blocks[key][:, :, part] if i == 0 else blocks[key][:, :, :, part]
     n, c, k = g.N if name == "dw" else 1, g.C // g.G if name == "y" else 1, g.K // g.G if name == "dx" else 1
     small = Geometry(n, c, axes[0], axes[1], k)
-    if not plain:
-        return winograd.bound_at(name, small, blocks, (spot[0], spot[1]), number)
-    return float(winograd.bound(name, small, blocks, number)[(0, 0, *spot)])
+    return winograd.bound_at(name, small, blocks, (spot[0], spot[1]), number)
 
 
 # pools: the definition itself, on a cut-out that holds the windows in question

@@ -200,7 +200,7 @@ class Winograd:
     def bound_at(
         self, output: str, g: Geometry, data: Mapping[str, np.ndarray], place: tuple[int, int], form: Format
     ) -> float:
-        """Bound one element [0, 0, *place] for a filter that is folded, by the tiles that may hold it alone.
+        """Bound one element [0, 0, *place], by the tiles that may hold it alone.
 
         dw is that of one channel and one filter.
         """
