@@ -29,8 +29,8 @@ place: Callable[[int], Any] | None = None  # gives so many bytes where an access
 def lay(array: Any, layout: str, seed: int = 0) -> tuple[Any, Any]:
     """Copy an array into a layout: (the view to pass, the array that owns all its memory, gaps included).
 
-    Gaps are poisoned: NaN, or an integer far from any index. `broadcast` repeats the first element along an axis that
-    the seed chooses, so the data change. What is no array passes as it is. Raises ValueError for an unknown layout.
+    Gaps are poisoned: NaN, or an integer far from any index. `broadcast` repeats the first element along axes that the
+    seed chooses, so the data change. What is no array passes as it is. Raises ValueError for an unknown layout.
     """
     if layout not in _LAY:
         raise ValueError(f"layout {layout!r}: there are {', '.join(LAYOUTS)}")
@@ -122,13 +122,22 @@ def _offset(array: Any) -> tuple[Any, Any]:
     return view, memory
 
 
-def _broadcast(array: Any, seed: int) -> tuple[Any, Any]:
+def repeated(array: Any, seed: int) -> list[int]:
+    """Choose axes along which a broadcast array repeats its first element: one of them, a whole plane, or all."""
     axes = [axis for axis, extent in enumerate(array.shape) if extent > 1]
     if not axes or not array.size:
+        return []
+    planes = [axis for axis in axes if axis >= array.ndim - 2]
+    choices = [[axis] for axis in axes] + [planes] * (len(planes) > 1) + [axes] * (len(axes) > 2)
+    return choices[seed % len(choices)]
+
+
+def _broadcast(array: Any, seed: int) -> tuple[Any, Any]:
+    axes = repeated(array, seed)
+    if not axes:
         return _dense(array)
-    axis = axes[seed % len(axes)]
-    memory = np.array(array.take([0], axis), order="C")
-    strides = [0 if i == axis else step for i, step in enumerate(memory.strides)]
+    memory = np.array(array[tuple(slice(0, 1) if i in axes else slice(None) for i in range(array.ndim))], order="C")
+    strides = [0 if i in axes else step for i, step in enumerate(memory.strides)]
     return np.lib.stride_tricks.as_strided(memory, array.shape, strides), memory
 
 

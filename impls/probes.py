@@ -13,7 +13,7 @@ import copy
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ def run(
         raise ValueError(f"probe {name!r}: there are {', '.join(PROBES)}")
     if name == "prepared":
         options["prepare"] = functions["prepare"]
+    if "other" in options:
+        options["other"] = functions[options["other"]]
     with np.errstate(all="ignore"):
         return PROBES[name](functions[operation], arrays, parameters, **options)
 
@@ -172,6 +174,33 @@ def in_place(function: Function, arrays: Arrays, parameters: Parameters, *, inde
     return {"outputs": [first, _copied(function(*own, **parameters))]}
 
 
+def after_other(
+    function: Function,
+    arrays: Arrays,
+    parameters: Parameters,
+    *,
+    other: Function,
+    first: Any,
+    shared: Sequence[Sequence[int]] = (),
+    index: int = -1,
+    values: Any = None,
+) -> Facts:
+    """Call the `other` operation with `first` (arrays, parameters), and then this one: it may keep nothing of that.
+
+    shared: pairs [i, j], the array i of this call being the very array j of the other's. The array at `index`, if any,
+    is overwritten with `values` where it lies, between the calls.
+    """
+    own, (before, keywords) = _own(arrays), first
+    before = _own(before)
+    for i, j in shared:
+        before[j] = own[i]
+    with suppress(Exception):  # of which its own properties tell
+        other(*before, **keywords)
+    if index >= 0:
+        own[index][...] = values
+    return {"outputs": _outputs(function(*own, **parameters))}
+
+
 def after_refusal(function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any) -> Facts:
     """Call with `invalid` (arrays, parameters), which may raise anything, then as it should be.
 
@@ -276,6 +305,7 @@ PROBES: dict[str, Callable[..., Facts]] = {
         kept,
         sequence,
         in_place,
+        after_other,
         after_refusal,
         repeats,
         threads,

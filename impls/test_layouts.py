@@ -47,9 +47,14 @@ def test_a_layout_is_what_its_name_says(layout, seen):
     assert seen(lay(case()[0], layout)[0])
 
 
-def test_broadcast_arrays_are_equal_along_an_axis_that_the_seed_chooses():
-    strides = [lay(case()[0], "broadcast", seed)[0].strides.index(0) for seed in range(4)]
-    assert strides == [0, 1, 2, 3]
+def test_broadcast_arrays_are_equal_along_axes_that_the_seed_chooses():
+    x = case()[0]
+    laid = [lay(x, "broadcast", seed)[0] for seed in range(6)]
+    zeros = [[axis for axis, step in enumerate(array.strides) if step == 0] for array in laid]
+    assert zeros == [[0], [1], [2], [3], [2, 3], [0, 1, 2, 3]]
+    assert all(
+        same(array, np.broadcast_to(array[tuple(slice(0, 1) for _ in array.shape)], x.shape)) for array in laid[5:]
+    )
 
 
 def test_mixed_layouts_follow_the_seed():

@@ -192,3 +192,33 @@ def test_a_floating_point_warning_in_a_thread_is_no_verdict():
         return np.zeros(2) / np.zeros(2)
 
     assert run(faulty(divides), "threads", count=2)["differing"] == 0
+
+
+def test_what_is_kept_of_the_other_operation_is_caught():
+    kept: dict[int, Any] = {}
+
+    def uses(conv2d, x, *arrays, **parameters):
+        same, image = kept.get(id(x), (None, x))
+        return conv2d(image if same is x else x, *arrays, **parameters)
+
+    def keeps(x, w, dy, **parameters):
+        kept[id(x)] = x, x.copy()
+
+    x, w, b = case()
+    options: dict[str, Any] = {"other": "conv2d_backward", "first": ((x, w, b), PARAMETERS)}
+    subject = faulty(uses, conv2d_backward=keeps)
+    (y,) = run(subject, "after_other", **options)["outputs"]  # with other arrays
+    assert same(y, expected((x, w, b)))
+    options |= {"shared": [[0, 0]], "index": 0, "values": -x}
+    for each, image in ((CORRECT, -x), (subject, x)):
+        (y,) = run(each, "after_other", **options)["outputs"]
+        assert same(y, expected((image, w, b)))
+
+
+def test_an_error_of_the_other_operation_is_its_own_affair():
+    def fails(x, w, dy, **parameters):
+        raise RuntimeError
+
+    subject = faulty(lambda conv2d, *arrays, **parameters: conv2d(*arrays, **parameters), conv2d_backward=fails)
+    (y,) = run(subject, "after_other", other="conv2d_backward", first=(case(), PARAMETERS))["outputs"]
+    assert same(y, expected(case()))

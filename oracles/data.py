@@ -186,9 +186,9 @@ RECIPES = {
     "constant": Recipe(constant, "bounded"),
     "near_ties": Recipe(near_ties, "bounded"),
     "zeros": Recipe(signed_zeros, "special"),
-    "nan": Recipe(planted(math.nan), "special"),
+    "nan": Recipe(planted(math.nan, -math.nan), "special"),
     "inf": Recipe(planted(math.inf, -math.inf), "special"),
-    "non_finite": Recipe(planted(math.nan, math.inf, -math.inf), "special"),
+    "non_finite": Recipe(planted(math.nan, -math.nan, math.inf, -math.inf), "special"),
     "extremes": Recipe(extremes, "special"),
     "minus_inf": Recipe(planted(*[-math.inf] * 7, math.nan), "special"),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from impls.layouts import LAYOUTS
+from impls.layouts import LAYOUTS, repeated
 from oracles.case import Case
 
 RELAID = {
@@ -18,7 +18,7 @@ RELAID = {
     "strided": "np.kron({a}, np.ones([2] * {a}.ndim, {a}.dtype))[(slice(None, None, 2),) * {a}.ndim]",
     "negative": "np.flip(np.flip({a}).copy())",
     "offset": "np.pad({a}, 1)[(slice(1, -1),) * {a}.ndim]",
-    "broadcast": "np.broadcast_to({a}.take([0], {axis}), {a}.shape)",
+    "broadcast": "np.broadcast_to({a}[{first}], {a}.shape)",
     "read_only": "np.broadcast_to({a}, {a}.shape)",
     "misaligned": 'np.frombuffer(bytearray(b" " + {a}.tobytes()), {a}.dtype, offset=1).reshape({a}.shape)',
     "byteswapped": "{a}.astype({a}.dtype.newbyteorder())",
@@ -39,11 +39,11 @@ def relaid(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
             continue
         if names[i] == "channels_last_crop" and array.ndim != 4:
             expression = RELAID["offset"]
-        axes = [axis for axis, extent in enumerate(array.shape) if extent > 1]
-        if names[i] == "broadcast" and not (axes and array.size):
+        axes = repeated(array, case.seed + i)
+        if names[i] == "broadcast" and not axes:
             continue
-        axis = axes[(case.seed + i) % len(axes)] if axes else 0
-        lines.append(f"{name} = {expression.format(a=name, axis=axis)}  # {names[i]}")
+        first = ", ".join(":1" if axis in axes else ":" for axis in range(array.ndim))
+        lines.append(f"{name} = {expression.format(a=name, first=first)}  # {names[i]}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -211,6 +212,27 @@ def test_a_filter_with_a_single_one_gives_the_image_back(subject: Examiner, case
     data["w"] = w
     want = {"y": seen(present(data, "x").astype(np.float64), g.vertical, g.horizontal, fy, fx)}
     relation = f"y = the image as the tap ({fy}, {fx}) sees it"
+    verdict = held(subject, case, relation, answers(subject, case, data), want, data)
+    assert verdict.agrees, verdict.message
+
+
+@law("values", CONV, cases(INTEGERS, bias=False))
+def test_equal_weights_do_not_overflow(subject: Examiner, case: Case) -> None:
+    """Equal weights bring the largest powers of two down to their mean: cells are not added up before."""
+    g, form = case.geometry, FORMATS[case.dtype]
+    if subject.arithmetic.transforms or g.terms >= 2**form.digits:
+        raise Unsupported("a transform adds cells; and so many are not counted exactly in this format")
+    top, share = math.frexp(form.largest)[1] - 1, -g.terms.bit_length()  # |x| * |w| sums to half the largest number
+    rng = case.rng(CHOICES)
+    planes = rng.choice([-1.0, 1.0], (*g.x_shape[:2], 1, 1)) * (rng.random(g.x_shape) < 0.9)
+    counted: Data = {"x": planes.astype(form.array), "w": np.ones(g.w_shape, form.array), "b": None}
+    data: Data = {
+        "x": np.ldexp(planes, top).astype(form.array),
+        "w": np.full(g.w_shape, 2.0**share, form.array),
+        "b": None,
+    }
+    want = {"y": np.ldexp(answers(subject, case, counted)["y"], top + share)}
+    relation = f"y(2**{top} x, 2**{share} w) = 2**{top + share} y(x, w), where w is 1 and x is 1, -1 or 0"
     verdict = held(subject, case, relation, answers(subject, case, data), want, data)
     assert verdict.agrees, verdict.message
 

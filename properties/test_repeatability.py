@@ -64,11 +64,46 @@ def in_turn(subject: Examiner, case: Case) -> Verdict:
     return all_judged(subject, calls, facts["outputs"])
 
 
+@law("repeatability", EVERY, cases(("wide", "narrow"), details={"turn": ANY}, **SMALL), details=("turn",))
+def test_the_other_direction_leaves_nothing_behind(subject: Examiner, case: Case) -> None:
+    """Gradients are those of what is passed, whatever the forward pass saw before, and the other way round."""
+    other = other_direction(case)
+    names = [*truths.inputs(case)]
+    turns = ["other data", *(name for name in truths.inputs(other) if name in names)]
+    verdict = varied(subject, case, "turn", turns, turned)
+    assert verdict.agrees, verdict.message
+
+
+def turned(subject: Examiner, case: Case) -> Verdict:
+    """Judge a call after one of the other direction: on other data, or on the same, one input overwritten since."""
+    data, turn, other = truths.inputs(case), case.detail("turn"), other_direction(case)
+    if turn == "other data":
+        note = f"after {other.operation} on other data of the same shapes"
+        facts = probe(subject, case, "after_other", note=note, other=other.operation,
+                      first=subject.arguments(with_data(other, 1)))  # fmt: skip
+        return judged(subject, case, facts["outputs"], note=note)
+    note = f"after {other.operation} on the same arrays, {turn} overwritten in place since"
+    old, mine, theirs = data[turn], [*data], [*truths.inputs(other)]
+    assert old is not None
+    values = probing.turned_round(old)
+    facts = probe(subject, case, "after_other", note=note, other=other.operation, first=subject.arguments(other),
+                  shared=[[i, theirs.index(name)] for i, name in enumerate(mine) if name in theirs],
+                  index=mine.index(turn), values=values)  # fmt: skip
+    return judged(subject, case, facts["outputs"], data=data | {turn: values}, note=note)
+
+
 @law("repeatability", REFUSING, cases(("wide", "narrow"), details={"refused": ANY}, **SMALL), details=("refused",))
 def test_the_call_after_a_refusal_is_right(subject: Examiner, case: Case) -> None:
     """A call that had to be refused leaves nothing behind: the next valid one is right."""
     verdict = varied(subject, case, "refused", ("stride", "window", "padding"), after_refusal)
     assert verdict.agrees, verdict.message
+
+
+def other_direction(case: Case) -> Case:
+    """Give the gradients of a forward pass, or the forward pass of gradients, on the same geometry."""
+    operation = case.operation
+    other = operation.removesuffix("_backward") if operation in BACKWARD else f"{operation}_backward"
+    return dataclasses.replace(case, operation=other, bias=False, details=())
 
 
 def after_refusal(subject: Examiner, case: Case) -> Verdict:

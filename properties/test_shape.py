@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+from hypothesis.strategies import SearchStrategy, sampled_from
 
 from oracles import truth as truths
 from oracles.case import BACKWARD, FORWARD, Case
+from oracles.geometry import Axis, Geometry
 from oracles.verdict import Verdict, form, joined, untold
-from properties.examiner import Examiner
+from properties.examiner import Examiner, under_test
 from properties.laws import law
 from properties.strategies import cases
 
 STAYS = "tells a wrong size from wrong values"
 
+STRIDES, AT_ONCE = 256, 16  # and how many of them in one drawn case
 SIZES = (*range(12), 16, 23, 31, 32, 33, 40)
 
 
 @law("values", ("out_size",), cases(("narrow",), margin=(*SIZES, 63, 64, 100, 223, 1000, 65536, 2**24)), any_case=True)
 def test_out_size_counts_the_windows(subject: Examiner, case: Case) -> None:
     """out_size is the number of windows that fit, counted one by one; a ragged remainder is dropped."""
+    counted(subject, case)
+
+
+def counted(subject: Examiner, case: Case) -> None:
+    """Hold the sizes of both axes against counting."""
     for axis in (case.geometry.vertical, case.geometry.horizontal):
         arguments = (axis.size, axis.extent, axis.stride, axis.pad_before)
         with subject.answering(case):
@@ -35,6 +44,31 @@ def test_out_size_counts_the_windows(subject: Examiner, case: Case) -> None:
         message = f"{call} is {got!r} where {axis.out} windows fit"
         verdict = subject.hold(case, Verdict(elements=1) if right else Verdict("differs", message, math.inf))
         assert verdict.agrees, verdict.message
+
+
+def steps() -> SearchStrategy[Case]:
+    """Every block of strides as one drawn case: Hypothesis ends when it has met them all."""
+    return sampled_from(range(STRIDES // AT_ONCE)).map(
+        lambda block: replace(stepped(under_test(), block * AT_ONCE + 1), details=(("steps", str(block)),))
+    )
+
+
+def stepped(subject: Examiner, S: int) -> Case:
+    """Make the case in which a stride divides what is left of the image, and one in which a cell lacks to that."""
+    exact, short = Axis(4 * S + 1, 1, S), Axis(4 * S, 1, S)
+    return Case(
+        "out_size", subject.formats[0], Geometry(1, 1, exact, short), "narrow:1", 0, details=(("steps", "one"),)
+    )
+
+
+@law("values", ("out_size",), steps(), details=("steps",))
+def test_every_stride_counts_the_windows(subject: Examiner, case: Case) -> None:
+    """Strides one after another: where the last window just fits, and where a cell lacks to it."""
+    block = case.detail("steps", ("one", *map(str, range(STRIDES // AT_ONCE))))
+    strides = range(int(block) * AT_ONCE + 1, (int(block) + 1) * AT_ONCE + 1) if block != "one" else ()
+    for one in [stepped(subject, S) for S in strides] or [case]:
+        if not subject.subject.declared.beyond(one.geometry.sizes):
+            counted(subject, one)
 
 
 @law("values", (*FORWARD, *BACKWARD), cases(("narrow",), margin=SIZES))

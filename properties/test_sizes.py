@@ -45,14 +45,14 @@ def test_large_gradients_equal_the_definition(subject: Examiner, case: Case) -> 
 
 @law("values", FORWARD, far_cases())
 def test_sizes_beyond_16_bits_are_right(subject: Examiner, case: Case) -> None:
-    """Of more rows, columns, images, channels or filters than 16 bits count, all outputs are the definition's."""
+    """Of more rows, columns, images or filters than 16 bits count, and windows beyond 8, all outputs are right."""
     verdict = judged_by_samples(subject, case)
     assert verdict.agrees, verdict.message
 
 
 @law("gradients", BACKWARD, far_cases())
 def test_gradients_beyond_16_bits_are_right(subject: Examiner, case: Case) -> None:
-    """Of more rows, columns, images, channels or filters than 16 bits count, all gradients are the definition's."""
+    """Of more rows, columns, images or filters than 16 bits count, and windows beyond 8, all gradients are right."""
     verdict = judged_by_samples(subject, case)
     assert verdict.agrees, verdict.message
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from oracles.case import BACKWARD, FORWARD, Case
 from properties.examiner import Examiner
+from properties.ladder import large_cases
 from properties.laws import law
 from properties.recipes import SPECIAL
 from properties.strategies import cases
+from properties.test_common import SUMS
+from properties.test_sizes import judged_by_samples
 
 STAYS = "names what is lost, a NaN, an infinity or a sign, and how far it spreads"
 
@@ -22,6 +25,20 @@ def test_non_finite_values_stay_local(subject: Examiner, case: Case) -> None:
 def test_non_finite_gradients_stay_local(subject: Examiner, case: Case) -> None:
     """A non-finite dy reaches only what its window covers, and a non-finite x only the gradients made of it."""
     verdict = subject.judge(case, subject.run(case))
+    assert verdict.agrees, verdict.message
+
+
+@law("specials", SUMS, large_cases(SPECIAL))
+def test_non_finite_values_stay_local_in_large_windows(subject: Examiner, case: Case) -> None:
+    """On large images, and in large windows, a NaN or an infinity reaches exactly the outputs whose windows hold it."""
+    verdict = judged_by_samples(subject, case)
+    assert verdict.agrees, verdict.message
+
+
+@law("specials", ("max_pool2d",), large_cases(("ties", "negative")))
+def test_maxima_of_large_windows_are_the_first(subject: Examiner, case: Case) -> None:
+    """On large images, and in large windows, the first of equal maxima wins, and padding never does."""
+    verdict = judged_by_samples(subject, case)
     assert verdict.agrees, verdict.message
 
 

@@ -198,6 +198,13 @@ PROBED: dict[str, dict[str, Any]] = {
     "kept": {"others": [([X[:, :, :3], W, None], PARAMETERS)]},
     "sequence": {"others": [([X[:, :, :3], W, None], PARAMETERS)]},
     "in_place": {"index": 1, "values": -W},
+    "after_other": {
+        "other": "conv2d",
+        "first": ([X, W, None], PARAMETERS),
+        "shared": [[0, 0]],
+        "index": 0,
+        "values": -X,
+    },
     "after_refusal": {"invalid": ([X, W[:, :2], None], PARAMETERS)},
 }
 

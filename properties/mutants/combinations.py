@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from properties.mutants.laws_by_name import SMALL, SMALL_BACK, SMALL_ORDERS
+from properties.mutants.laws_by_name import (
+    MAXIMUM_BACK,
+    ODD,
+    ODD_BACK,
+    POOLS,
+    SHARING,
+    SMALL,
+    SMALL_BACK,
+    SMALL_ORDERS,
+)
 from properties.mutants.planting import around
-from properties.mutants.results import first, sides
+from properties.mutants.results import changed, first, named, sides
 
 
 @around("conv2d", by=(SMALL,))
@@ -56,3 +65,52 @@ def compares_neighbours_alone_in_a_row_of_five(correct, x, **p):
         falls = x[:, :, 0, 0] > x[:, :, 0, 3]
         y[rises & falls] -= y.dtype.type(1)
     return y, switches
+
+
+# fast paths that do not look at all of their parameters
+
+
+@around("conv2d", by=(ODD,))
+def takes_three_by_three_whatever_the_dilation_of_rows(correct, x, w, b, **p):
+    """The path for dense 3x3 windows at stride 1 is taken though columns are dilated, and reads neighbours."""
+    y = correct(x, w, b, **p)
+    if w.shape[2:] == (3, 3) and tuple(p["stride"]) == (1, 1) and p["dilation"][0] == 1 < p["dilation"][1]:
+        y[..., -1] = y[..., 0]
+    return y
+
+
+@around("conv2d_backward", by=(ODD_BACK,))
+def takes_points_whatever_the_padding_of_rows(correct, x, w, dy, **p):
+    """The path for 1x1 windows is taken though columns have padding, and dw misses a column."""
+    dx, dw, db = correct(x, w, dy, **p)
+    padding = sides(p["padding"])
+    if w.shape[2:] == (1, 1) == tuple(p["stride"]) and padding is not None and padding[0] == (0, 0) < padding[1]:
+        dw += np.einsum("nkyx->k", dy[..., :1])[:, None, None, None]
+    return dx, dw, db
+
+
+@around(*POOLS, by=(ODD,))
+def takes_two_by_two_whatever_the_stride_of_rows(correct, x, *, size, **p):
+    """The path for 2x2 windows at stride 2 is taken though columns have another stride."""
+    found = correct(x, size=size, **p)
+    if tuple(size) == (2, 2) and p["stride"][0] == 2 != p["stride"][1]:
+        return changed(found, lambda y: np.roll(y, 1, 3))
+    return found
+
+
+@around(*SHARING, by=(ODD_BACK,))
+def unpools_two_by_two_whatever_the_stride_of_rows(correct, *arrays, size, **p):
+    """The path for 2x2 windows at stride 2 is taken though columns have another stride, and loses the last row."""
+    dx = correct(*arrays, size=size, **p)
+    if tuple(size) == (2, 2) and p["stride"][0] == 2 != p["stride"][1]:
+        dx[:, :, -2:] = 0
+    return dx
+
+
+@around(MAXIMUM_BACK, by=(ODD_BACK,))
+def unpools_into_planes_of_half_the_rows_alone(correct, *arrays, **p):
+    """The path for planes twice as high as dy is taken though they are not twice as wide, and loses the last row."""
+    dx, dy = correct(*arrays, **p), named(correct, arrays, p)["dy"]
+    if dx.shape[2] == 2 * dy.shape[2] and dx.shape[3] != 2 * dy.shape[3]:
+        dx[:, :, -2:] = 0
+    return dx

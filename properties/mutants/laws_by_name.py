@@ -11,6 +11,7 @@ from properties import (
     test_common,
     test_edges,
     test_gradients,
+    test_odd_one_out,
     test_refusals,
     test_repeatability,
     test_scope,
@@ -41,6 +42,7 @@ VALUES = (EXACTLY, ROUNDED)
 ORDER = test_values.test_pooling_bears_ties_signs_and_order
 SHAPE = test_shape.test_output_has_the_shape_that_counting_gives
 COUNT = test_shape.test_out_size_counts_the_windows
+STEPS = test_shape.test_every_stride_counts_the_windows
 
 EXACT_GRADIENT = test_gradients.test_gradient_equals_the_definition_exactly
 ROUNDED_GRADIENT = test_gradients.test_gradient_equals_the_definition_within_rounding
@@ -53,6 +55,9 @@ IDENTITIES = (ADJOINT, DERIVATIVE, DOUBLE)
 
 COMMON = test_common.test_common_layers_equal_the_definition
 COMMON_BACK = test_common.test_gradients_of_common_layers_equal_the_definition
+COMMON_LOCAL = test_common.test_non_finite_values_stay_local_in_common_layers
+ODD = test_odd_one_out.test_layers_that_are_common_but_for_one_parameter_are_right
+ODD_BACK = test_odd_one_out.test_gradients_of_layers_that_are_common_but_for_one_parameter
 EDGES = test_edges.test_outputs_are_right_at_every_size
 EDGES_BACK = test_edges.test_gradients_are_right_at_every_size
 LARGE = test_sizes.test_large_outputs_equal_the_definition
@@ -78,6 +83,8 @@ NUMBERING = test_switches.test_forward_and_backward_agree_on_the_numbering
 
 LOCAL = test_specials.test_non_finite_values_stay_local
 LOCAL_BACK = test_specials.test_non_finite_gradients_stay_local
+LARGE_LOCAL = test_specials.test_non_finite_values_stay_local_in_large_windows
+LARGE_FIRST = test_specials.test_maxima_of_large_windows_are_the_first
 RANGE = test_specials.test_the_whole_range_is_kept
 SIGNS = test_specials.test_max_pooling_keeps_the_sign_of_zero_and_the_ends_of_the_range
 
@@ -99,11 +106,13 @@ PREPARED = test_arrays.test_a_prepared_filter_serves_all_images
 
 SAME_BITS = test_repeatability.test_the_same_call_gives_the_same_bits
 EARLIER = test_repeatability.test_answers_do_not_depend_on_earlier_calls
+DIRECTION = test_repeatability.test_the_other_direction_leaves_nothing_behind
 REFUSAL = test_repeatability.test_the_call_after_a_refusal_is_right
 THREADS = test_repeatability.test_threads_do_not_disturb_each_other
 
 # algebra
 
+EQUAL_WEIGHTS = test_algebra_conv.test_equal_weights_do_not_overflow
 LINEAR_IN_IMAGE = test_algebra_conv.test_convolution_is_linear_in_the_image
 LINEAR_IN_FILTER = test_algebra_conv.test_convolution_is_linear_in_the_filter
 BIAS = test_algebra_conv.test_the_bias_is_added_to_each_output_of_its_filter

@@ -1,4 +1,4 @@
-"""What a mutant is, and the three ways to plant one: around a function of im2col, inside a copy of it, or afresh.
+"""What a mutant is, and ways to plant one: around a function of im2col or two, inside a copy of it, or afresh.
 
 A mutant is im2col with one small fault in one operation. Its class is the module it stands in, its sentence the first
 line of its docstring, and `by` names the properties that must catch it, each of them alone.
@@ -64,6 +64,20 @@ def afresh(*operations: str, by: tuple[Property, ...]) -> Callable[[Callable[[],
     return plant
 
 
+def together(*operations: str, by: tuple[Property, ...]) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Plant what `maker()` returns: a fault for the other direction, which keeps something, and one for each of these.
+
+    The other direction of a forward pass is its gradients, of gradients the forward pass; it stays right.
+    """
+
+    def plant(maker: Callable[[], tuple[Fault, Fault]]) -> Callable[[], tuple[Fault, Fault]]:
+        for operation in operations:
+            _register(maker, operation, by, functools.partial(_together, operation, maker))
+        return maker
+
+    return plant
+
+
 def inside(*operations: str, by: tuple[Property, ...]) -> Callable[[Fault], Fault]:
     """Plant `fault(copy)`, which changes a copy of im2col made for it alone."""
 
@@ -78,6 +92,14 @@ def inside(*operations: str, by: tuple[Property, ...]) -> Callable[[Fault], Faul
 def _around(operation: str, maker: Callable[[], Fault]) -> object:
     correct = getattr(im2col, operation)  # whose signature tells what the operation takes
     return variant(**{operation: functools.wraps(correct)(functools.partial(maker(), correct))})
+
+
+def _together(operation: str, maker: Callable[[], tuple[Fault, Fault]]) -> object:
+    forward = operation.removesuffix("_backward")
+    names = f"{forward}_backward" if operation == forward else forward, operation
+    correct = [getattr(im2col, name) for name in names]
+    planted = zip(names, correct, maker(), strict=True)
+    return variant(**{name: functools.wraps(of)(functools.partial(fault, of)) for name, of, fault in planted})
 
 
 def _inside(operation: str, fault: Fault) -> object:

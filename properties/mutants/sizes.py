@@ -9,6 +9,7 @@ from properties.mutants.laws_by_name import (
     CHANNELS_PERMUTED,
     COMMON,
     COMMON_BACK,
+    COMMON_LOCAL,
     COMPOSED,
     COUNT,
     EDGES,
@@ -20,9 +21,12 @@ from properties.mutants.laws_by_name import (
     FORWARD,
     LARGE,
     LARGE_BACK,
+    LARGE_FIRST,
+    LARGE_LOCAL,
     POOLS,
     SHARING,
     SHIFTED,
+    STEPS,
     TRANSPOSED,
     TRANSPOSED_BACK,
     VALUES,
@@ -201,6 +205,13 @@ def size_of_sixteen_bits(correct, W, F, S, P, dilation=1):
     return correct(W, F, S, P, dilation) % 2**16
 
 
+@around("out_size", by=(STEPS,))
+def size_by_the_reciprocal_of_the_stride(correct, W, F, S, P, dilation=1):
+    """The quotient is a product with 1/S in floating point, which falls short of a whole number at some strides."""
+    correct(W, F, S, P, dilation)
+    return int((W - dilation * (F - 1) - 1 + 2 * P) * (1 / S)) + 1
+
+
 # fast paths of common layers
 
 
@@ -261,7 +272,48 @@ def unpools_two_by_two_in_pairs_of_columns(correct, *arrays, **p):
     return dx
 
 
+@around("conv2d", "avg_pool2d", "l2_pool2d", by=(COMMON_LOCAL,))
+def takes_nan_for_zero_where_channels_are_many(correct, *arrays, **p):
+    """The path for channels in eights masks NaN."""
+    y = correct(*arrays, **p)
+    return np.nan_to_num(y, nan=0.0, posinf=np.inf, neginf=-np.inf) if y.shape[1] % 8 == 0 else y
+
+
+# large windows
+
+
+@around("conv2d", "avg_pool2d", "l2_pool2d", by=(LARGE_LOCAL,))
+def sums_wide_windows_by_differences(correct, x, *arrays, **p):
+    """Windows eight cells wide and more are differences of running sums, in which NaN and infinities stay for good."""
+    y = correct(x, *arrays, **p)
+    window = p["size"] if "size" in p else arrays[0].shape[2:]
+    if window[1] >= 8 and not np.isfinite(x).all():
+        y[..., -1][~np.isfinite(y).all(3)] = np.nan
+    return y
+
+
+@around("max_pool2d", by=(LARGE_FIRST,))
+def doubles_wide_windows_from_the_right(correct, x, *, size, **p):
+    """Windows eight cells wide and more are doubled from the right, and their last maximum wins."""
+    y, switches = correct(x, size=size, **p)
+    if size[1] >= 8:
+        N, C, H, W = x.shape
+        planes, places = x.reshape(N, C, H * W), switches.reshape(N, C, -1)
+        right = np.minimum(places + 1, H * W - 1)
+        same = (places >= 0) & (places % W < W - 1) & (np.take_along_axis(planes, right, 2) == y.reshape(N, C, -1))
+        switches = np.where(same, right, places).reshape(switches.shape)
+    return y, switches
+
+
 # numbers that an index type does not hold
+
+
+@around("conv2d", "conv2d_backward", by=(FAR, FAR_BACK))
+def dilated_offsets_in_a_byte(correct, x, w, *rest, **p):
+    """How far a tap lies from the first is kept in a byte: one that is 256 cells or more away is taken for another."""
+    if p["dilation"][0] * (w.shape[2] - 1) >= 256:
+        w = np.roll(w, 1, 2)
+    return correct(x, w, *rest, **p)
 
 
 @around(*FORWARD, *BACKWARD, by=(FAR, FAR_BACK))

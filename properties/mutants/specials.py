@@ -8,6 +8,7 @@ from impls.arguments import Array
 from properties.mutants.laws_by_name import (
     BACKWARD,
     ENLARGED,
+    EQUAL_WEIGHTS,
     EXACTLY,
     FIRST,
     FORWARD,
@@ -228,3 +229,12 @@ def products_below_1e_30_left_out(correct, x, w, b, **p):
     """Results of less than 1e-30 are given as 0."""
     y = correct(x, w, b, **p)
     return np.where(abs(y) < 1e-30, 0 * y, y)
+
+
+@around("conv2d", by=(EQUAL_WEIGHTS,))
+def adds_cells_up_before_equal_weights(correct, x, w, b, **p):
+    """Where all weights are the same the cells of a window are added up first, and may overflow."""
+    if not w.size or not (w == w.flat[0]).all():
+        return correct(x, w, b, **p)
+    y = correct(x, np.ones_like(w), None, **p) * w.flat[0]
+    return y if b is None else y + b[:, None, None]

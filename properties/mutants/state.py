@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from properties.mutants.laws_by_name import (
+    DIRECTION,
     EARLIER,
     KEYWORDS,
     MAXIMUM_BACK,
@@ -16,9 +17,62 @@ from properties.mutants.laws_by_name import (
     REFUSAL,
     REFUSED,
 )
-from properties.mutants.planting import Fault, afresh
+from properties.mutants.planting import Fault, afresh, together
 from properties.mutants.prepared import prepared
 from properties.mutants.results import changed, named, sides
+
+# what the other direction leaves behind
+
+
+@together("conv2d", "conv2d_backward", "l2_pool2d", "l2_pool2d_backward", by=(DIRECTION,))
+def keeps_the_image_for_the_other_direction() -> tuple[Fault, Fault]:
+    """The other direction's copy of an image object is used, whatever was written into that since."""
+    kept: dict[int, Any] = {}
+
+    def other(correct, x, *arrays, **p):
+        kept[id(x)] = x, x.copy()
+        return correct(x, *arrays, **p)
+
+    def fault(correct, x, *arrays, **p):
+        same, image = kept.get(id(x), (None, x))
+        return correct(image if same is x else x, *arrays, **p)
+
+    return other, fault
+
+
+@together("max_pool2d", "avg_pool2d", "avg_pool2d_backward", by=(DIRECTION,))
+def begins_with_what_the_other_direction_left() -> tuple[Fault, Fault]:
+    """Both directions share a workspace, which the other one leaves filled: results are added to it."""
+    left: dict[Any, np.ndarray] = {}
+
+    def other(correct, first, *arrays, **p):
+        left[first.shape] = first.copy()
+        return correct(first, *arrays, **p)
+
+    def fault(correct, *arrays, **p):
+        result = correct(*arrays, **p)
+        first, *rest = result if isinstance(result, tuple) else (result,)
+        first = first + left.get(first.shape, np.zeros((), first.dtype)).astype(first.dtype)
+        return (first, *rest) if rest else first
+
+    return other, fault
+
+
+@together("max_pool2d_backward", by=(DIRECTION,))
+def uses_the_switches_of_the_last_forward_pass() -> tuple[Fault, Fault]:
+    """Gradients go where the last forward pass of that shape found its maxima, not to the switches that are passed."""
+    kept: dict[Any, np.ndarray] = {}
+
+    def forward(correct, x, **p):
+        y, switches = correct(x, **p)
+        kept[y.shape, x.shape] = switches.copy()
+        return y, switches
+
+    def backward(correct, dy, switches, x_shape, **p):
+        return correct(dy, kept.get((dy.shape, tuple(x_shape)), switches), x_shape, **p)
+
+    return forward, backward
+
 
 # plans and workspaces
 
