@@ -68,6 +68,8 @@ def in_turn(subject: Examiner, case: Case) -> Verdict:
 def test_the_other_direction_leaves_nothing_behind(subject: Examiner, case: Case) -> None:
     """Gradients are those of what is passed, whatever the forward pass saw before, and the other way round."""
     other = other_direction(case)
+    if not subject.subject.offers(other.operation):
+        raise Unsupported(f"offers no {other.operation}")
     names = [*truths.inputs(case)]
     turns = ["other data", *(name for name in truths.inputs(other) if name in names)]
     verdict = varied(subject, case, "turn", turns, turned)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from impls import im2col
+from impls.contract import OPERATIONS
 from impls.layouts import LAYOUTS, lay
 from impls.subject import Subject
 from oracles.case import Case
@@ -105,3 +106,10 @@ def test_a_neighbour_keeps_within_what_is_declared() -> None:
     only_data = Case.parse(str(CASE).replace("seed=3", "seed=4"))
     for change in ("batch", "size", "border", "padding", "turned", "format"):
         assert neighbour(examiner, CASE, change) == only_data
+
+
+@pytest.mark.parametrize("operation", ["conv2d", "l2_pool2d_backward"])
+def test_of_what_has_no_other_direction_nothing_is_asked(operation: str) -> None:
+    alone = variant(**{name: None for name in OPERATIONS if name not in (operation, "out_size")})
+    with pytest.raises(AssertionError, match="nothing was examined"):
+        examine(repeatability.test_the_other_direction_leaves_nothing_behind, alone, operation)
