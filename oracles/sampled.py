@@ -34,7 +34,8 @@ SUMMANDS = 2**22  # so many products, over all places of one output, are summed 
 def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmetic: Arithmetic = DIRECT) -> Verdict:
     """Hold what an operation returned against the definition at about `count` places of each output, then all of it.
 
-    data is what truth.inputs gives; result is the output, or the tuple of them. What is not finite is only sampled.
+    Where count is 0 no places are looked at. data is what truth.inputs gives; result is the output, or the tuple of
+    them. What is not finite is only sampled.
     """
     return Standard(case, data, count, arithmetic).verdict(result)
 
@@ -44,7 +45,7 @@ class Standard:
 
     def __init__(self, case: Case, data: Arrays, count: int = 200, arithmetic: Arithmetic = DIRECT) -> None:
         self.case, self.data, self.count, self.arithmetic = case, data, count, arithmetic
-        self._parts: dict[str, tuple[np.ndarray, Truth, Callable[[np.ndarray], Verdict]]] = {}
+        self._parts: dict[str, tuple[np.ndarray, Truth | None, Callable[[np.ndarray], Verdict]]] = {}
         self._rng = case.rng(1)
 
     def verdict(self, result: Any) -> Verdict:
@@ -62,17 +63,20 @@ class Standard:
             if complaint:
                 return Verdict(DIFFERS, complaint, math.inf)
             places, truth, all_of = self._part(name)
-            found += [_judged(truth, output, places), all_of(output)]
+            found += [all_of(output)] if truth is None else [_judged(truth, output, places), all_of(output)]
         return joined(found)
 
-    def _part(self, name: str) -> tuple[np.ndarray, Truth, Callable[[np.ndarray], Verdict]]:
-        """Give the places of an output that are looked at, the truth there, and what judges all of it."""
+    def _part(self, name: str) -> tuple[np.ndarray, Truth | None, Callable[[np.ndarray], Verdict]]:
+        """Give the places of an output that are looked at, the truth there, if any are, and what judges all of it."""
         if name not in self._parts:
-            case = self.case
+            case, all_of = self.case, judging(self.case, self.data, name, self.arithmetic)
+            if not self.count:
+                self._parts[name] = np.zeros((0, 0), np.int64), None, all_of
+                return self._parts[name]
             count = max(8, min(self.count, SUMMANDS // max(1, terms(case.geometry, name))))
             places = sample(shape_of(case, name), count, self._rng)
             truth = at(case, self.data, name, places, self.arithmetic)
-            self._parts[name] = places, truth, judging(case, self.data, name, self.arithmetic)
+            self._parts[name] = places, truth, all_of
         return self._parts[name]
 
 
