@@ -14,7 +14,8 @@ Array = npt.NDArray[Any]
 Pair = Sequence[int]
 Padding = Union[Sequence[int], Sequence[Sequence[int]], str]  # noqa: UP007 (3.9)
 
-FLOATS = (np.float16, np.float32, np.float64)
+FLOATS = "efd"  # the codes of float16, float32, float64
+PAIRS = tuple, list
 
 
 class Axis(NamedTuple):
@@ -37,6 +38,11 @@ class Axis(NamedTuple):
         """Cells from the first window's first to the last window's last, a ragged remainder left out."""
         return (self.outputs - 1) * self.stride + self.extent
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether each output sees one cell, its own."""
+        return self.window == self.stride == 1 and self.before == 0 and self.outputs == self.image
+
 
 def integer(value: object, name: str, least: int) -> int:
     """Give `value` as an int. Raises ValueError unless it is an integer, NumPy's included, of at least `least`."""
@@ -53,7 +59,7 @@ def integer(value: object, name: str, least: int) -> int:
 
 def pair(value: object, name: str, least: int) -> tuple[int, int]:
     """Give (vertical, horizontal) as ints. Raises ValueError unless it is two integers >= `least`."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+    if not isinstance(value, PAIRS) or len(value) != 2:
         raise ValueError(f"{name} {value!r}: a tuple or list (vertical, horizontal) is accepted")
     return integer(value[0], name, least), integer(value[1], name, least)
 
@@ -115,12 +121,12 @@ def sides(padding: object) -> tuple[tuple[int, int] | str, tuple[int, int] | str
     """Give each axis its own padding, (before, after) or ONNX's word for it. Raises ValueError."""
     if isinstance(padding, str):
         return padding, padding
-    if not isinstance(padding, tuple | list) or len(padding) != 2:
+    if not isinstance(padding, PAIRS) or len(padding) != 2:
         raise ValueError(
             f"padding {padding!r}: (vertical, horizontal), ((top, bottom), (left, right)), "
             f'"same_upper" and "same_lower" are accepted'
         )
-    if isinstance(padding[0], tuple | list):
+    if isinstance(padding[0], PAIRS):
         return pair(padding[0], "padding", 0), pair(padding[1], "padding", 0)
     vertical, horizontal = pair(padding, "padding", 0)
     return (vertical, vertical), (horizontal, horizontal)
@@ -238,12 +244,14 @@ def dimensions(**arrays: Array) -> None:
 
 def common_dtype(**arrays: Array | None) -> np.dtype[Any]:
     """Find the one floating dtype of all arrays of a call, in native byte order. Raises ValueError if there is none."""
+    dtypes = {}
     for name, array in arrays.items():
-        if array is not None and not isinstance(array, np.ndarray):
+        if isinstance(array, np.ndarray):
+            dtypes[name] = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
+        elif array is not None:
             raise ValueError(f"{name} is a {type(array).__name__}: a NumPy array is accepted")
-    dtypes = {name: array.dtype.newbyteorder("=") for name, array in arrays.items() if array is not None}
     first, *others = dtypes.values()
-    if first not in FLOATS or any(other != first for other in others):
+    if first.char not in FLOATS or others.count(first) < len(others):
         told = ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items())
         raise ValueError(f"{told}: one dtype of float16, float32, float64 is accepted for all")
     return first

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from impls import arguments, costs, depthwise, fft, im2col_tiled, pools, winograd
-from impls.arguments import Array, Padding, Pair
+from impls.arguments import Array, Axis, Padding, Pair
 from impls.costs import Layer
 
 name = "auto"
@@ -79,8 +79,13 @@ def conv2d(
     Raises ValueError naming the value.
     """
     plain = w.w if isinstance(w, Prepared) else w
+    dtype = arguments.common_dtype(x=x, w=plain, b=b)
     keywords: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    algorithm = _algorithm(x, plain, b, keywords, ready=isinstance(w, Prepared))
+    vertical, horizontal, G = arguments.convolution(x, plain, **keywords)
+    algorithm = _algorithm(x, plain, dtype, vertical, horizontal, G, ready=isinstance(w, Prepared))
+    if algorithm is im2col_tiled:  # whatever a small call does twice is a good part of it
+        arguments.bias(b, plain.shape[0])
+        return im2col_tiled.correlated(x, plain, b, vertical, horizontal, G, dtype)
     y: Array = algorithm.conv2d(x, w.by(algorithm) if isinstance(w, Prepared) else w, b, **keywords)
     return y
 
@@ -93,18 +98,25 @@ def conv2d_backward(
     x (N, C, H, W), w (K, C/G, FH, FW), dy (N, K, OH, OW) -> dx, dw, db (K,). Raises ValueError naming the value.
     """
     keywords: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    algorithm = _algorithm(x, w, dy, keywords, backward=True)
+    dtype = arguments.common_dtype(x=x, w=w, dy=dy)
+    vertical, horizontal, G = arguments.convolution(x, w, **keywords)
+    algorithm = _algorithm(x, w, dtype, vertical, horizontal, G, backward=True)
     gradients: tuple[Array, Array, Array] = algorithm.conv2d_backward(x, w, dy, **keywords)
     return gradients
 
 
 def _algorithm(
-    x: Array, w: Array, other: Array | None, keywords: dict[str, Any], ready: bool = False, backward: bool = False
+    x: Array,
+    w: Array,
+    dtype: np.dtype[Any],
+    vertical: Axis,
+    horizontal: Axis,
+    G: int,
+    ready: bool = False,
+    backward: bool = False,
 ) -> ModuleType:
-    dtype = arguments.common_dtype(x=x, w=w, other=other)
     if dtype == np.float16 or x.size * w.size < LEAST:  # at most so many multiply-adds, but for padding
         return im2col_tiled
-    vertical, horizontal, G = arguments.convolution(x, w, **keywords)
     return chosen(Layer(x.shape[0], x.shape[1], w.shape[0], vertical, horizontal, G, ready, backward))
 
 

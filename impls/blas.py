@@ -91,6 +91,7 @@ def _library() -> ctypes.CDLL | None:
     return None
 
 
+@lru_cache
 def _function(name: str) -> tuple[Any, Any] | None:
     """Find a function of BLAS, and the type that it counts with."""
     library = _library()

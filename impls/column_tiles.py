@@ -87,6 +87,12 @@ def correlate(
     direct = y.dtype == rows.dtype and y.strides[3:] == (y.shape[4] * y.itemsize, y.itemsize)
     copied = not (direct and are_columns(images, vertical, horizontal, rows.dtype))
     FF, workers = vertical.window * horizontal.window, threads.count(out.size * cells)
+    if not copied and workers == 1:  # each image and group is one product
+        product = y.reshape(N, G, k, y.shape[3] * y.shape[4])
+        np.matmul(rows, images.reshape(N, G, C // G, product.shape[3]), out=product)
+        if offset is not None:
+            product += offset
+        return
     room = (BYTES, FEWEST, WIDE) if copied else None
     share, cut = plan(C // G, vertical, horizontal, G * rows.itemsize, workers if N == 1 else 1, room)
 
@@ -196,7 +202,8 @@ def are_columns(image: Array, vertical: Axis, horizontal: Axis, dtype: np.dtype[
     """Tell whether the image (..., H, W) is its own columns, and lies in memory as a product wants it."""
     H, W = image.shape[-2:]
     return (
-        all(axis == points(axis) for axis in (vertical, horizontal))
+        vertical.is_identity
+        and horizontal.is_identity
         and image.dtype == dtype
         and image.flags.aligned
         and image.strides[-3:] == (H * W * dtype.itemsize, W * dtype.itemsize, dtype.itemsize)

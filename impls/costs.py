@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,8 +47,7 @@ class Rates:
         return Rates(*map(min, astuple(self), astuple(other)))
 
 
-@dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """The sizes that a time depends on. `ready`: filters are prepared; `backward`: dx and dw are wanted."""
 
     N: int

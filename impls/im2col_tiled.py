@@ -40,7 +40,6 @@ avg_pool2d, avg_pool2d_backward = im2col.avg_pool2d, im2col.avg_pool2d_backward
 l2_pool2d, l2_pool2d_backward = im2col.l2_pool2d, im2col.l2_pool2d_backward
 
 
-@np.errstate(all="ignore")
 def conv2d(
     x: Array, w: Array, b: Array | None, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1), groups: int = 1
 ) -> Array:
@@ -55,10 +54,19 @@ def conv2d(
         x, w, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.bias(b, w.shape[0])
-    if w.size == 0:  # no channels or no filters
-        return im2col.conv2d(x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return correlated(x, w, b, vertical, horizontal, G, dtype)
+
+
+def correlated(
+    x: Array, w: Array, b: Array | None, vertical: Axis, horizontal: Axis, G: int, dtype: np.dtype[Any]
+) -> Array:
+    """Do what `conv2d` does with arguments that are checked: x (N, C, H, W), w (K, C/G, FH, FW) -> (N, K, OH, OW)."""
     y = np.empty((x.shape[0], w.shape[0], vertical.outputs, horizontal.outputs), dtype)
-    correlate(x, im2col.filter_rows(arguments.wide(w), G), b, vertical, horizontal, out=y)
+    with np.errstate(all="ignore"):
+        if w.size:
+            correlate(x, im2col.filter_rows(arguments.wide(w), G), b, vertical, horizontal, out=y)
+        else:  # no channels or no filters
+            y[...] = 0 if b is None else b[:, None, None]
     return y
 
 

@@ -23,7 +23,8 @@ LEAST = 2e6  # multiply-adds; what is less is done before another thread has beg
 
 def count(work: float) -> int:
     """Give the threads for so many multiply-adds: what OMP_NUM_THREADS and its like allow BLAS, or 1."""
-    return min(blas.threads(), os.cpu_count() or 1) if work >= LEAST else 1
+    wanted = blas.threads() if work >= LEAST else 1
+    return min(wanted, os.cpu_count() or 1) if wanted > 1 else 1
 
 
 def spread(do: Callable[[Piece], None], pieces: Sequence[Piece], workers: int) -> None:
