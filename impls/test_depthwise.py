@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from impls import depthwise, im2col
+from impls.test_im2col_tiled import extra_memory
 from impls.whole_numbers import Problem, assert_same, convolutions, whole
 
 LAYERS: dict[str, Problem] = {
     "mobilenet": Problem((2, 40, 28, 28), (40, 1, 3, 3), {"stride": (1, 1), "padding": (1, 1), "groups": 40}),
     "large planes": Problem((2, 3, 40, 33), (6, 1, 3, 5), {"stride": (1, 1), "padding": (1, 2), "groups": 3}),
     "stride 2": Problem((1, 40, 29, 28), (40, 1, 3, 3), {"stride": (2, 2), "padding": (1, 1), "groups": 40}),
+    "many channels": Problem((2, 530, 9, 7), (530, 1, 3, 5), {"stride": (1, 1), "padding": (1, 2), "groups": 530}),
+    "many channels at strides": Problem(
+        (1, 130, 18, 16), (130, 1, 3, 3), {"stride": (2, 2), "padding": (3, 1), "dilation": (2, 3), "groups": 130}
+    ),
     "two filters a channel": Problem((1, 8, 19, 14), (16, 1, 5, 3), {"stride": (1, 2), "padding": (2, 1), "groups": 8}),
     "pairs of channels": Problem((1, 8, 19, 14), (4, 4, 3, 3), {"stride": (1, 1), "padding": (0, 3), "groups": 2}),
 }
@@ -44,3 +49,13 @@ def test_a_number_that_is_not_finite_stays_in_its_windows(case: Problem, spoilt:
     got = depthwise.conv2d_backward(x, w, dy, **case.keywords)
     assert_same(got[0], want[0], case)
     assert_same(got[2], want[2], case)
+
+
+def test_channels_side_by_side_take_a_strip_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Problem((1, 600, 40, 30), (600, 1, 3, 3), {"stride": (1, 1), "padding": (1, 1), "groups": 600})
+    x, w = whole(case.x, 1, dtype="float32"), whole(case.w, 2, dtype="float32")
+    y = im2col.conv2d(x, w, None, **case.keywords)
+    assert_same(depthwise.conv2d(x, w, None, **case.keywords), y, case)
+    assert extra_memory(lambda: depthwise.conv2d(x, w, None, **case.keywords)) < 2.2e6  # a strip and its sums
+    monkeypatch.setattr(depthwise, "BYTES", 1)  # one row of outputs
+    assert_same(depthwise.conv2d(x, w, None, **case.keywords), y, case)
