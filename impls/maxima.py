@@ -1,21 +1,26 @@
 """Maxima of windows and where they lie, in passes over whole rows of a few planes at a time; and their gradients.
 
-The place of a maximum is found after its value, by comparing with it: what is unequal is counted, and of several
-cells that are equal the one with the least offset in the window is the first in row-major order. Three kinds of windows
-cannot be told by comparing: with a NaN, which equals nothing; of -inf beside padding, which is -inf too; of zeros,
-where -0 and +0 are equal and the first one is wanted. A glance at each chunk shows whether there are any, and these are
-done singly.
+The place of a maximum is found after its value, by comparing with it: of the cells that are equal, the one with the
+least number in the window is the first in row-major order. Numbers are of one byte, and 64 of them are worked on at
+once. Three kinds of windows cannot be told by comparing: with a NaN, which equals nothing; of -inf beside padding,
+which is -inf too; of zeros, where -0 and +0 are equal and the first one is wanted. A glance at each chunk shows whether
+there are any, and these are done singly.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from impls import arguments
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.planes import cells, chunks, combined, loaded, padded, reduced, workspace
+
+LOCATED = 2 / 3  # of a chunk at a time where maxima are located, since more is made of it
 
 
 @np.errstate(all="ignore")
@@ -69,75 +74,120 @@ def maxima(x: Array, vertical: Axis, horizontal: Axis, y: Array, switches: Array
     planes, values = x.reshape(-1, H, W), y.reshape(-1, OH, OW)
     wide = np.dtype(np.float32) if y.dtype == np.float16 else y.dtype
     places = None if switches is None else switches.reshape(-1, OH, OW)
-    corners = corner(vertical)[:, None] * W + corner(horizontal)
-    for some in chunks(planes):
+    around, search = padded(vertical, horizontal), None
+    for some in chunks(planes, 1 if places is None else LOCATED):
         source = loaded(planes[some], vertical, horizontal, -np.inf, wide)
-        shape = len(source), OH, source.shape[2]
-        rows = reduced(source, vertical, 1, np.maximum, workspace.array("rows", shape, wide))
         best = values[some] if y.dtype == wide else workspace.array("best", (len(source), OH, OW), wide)
         if places is None:
-            reduced(rows, horizontal, 2, np.maximum, best)
+            rows = workspace.array("rows", (len(source), OH, source.shape[2]), wide)
+            reduced(reduced(source, vertical, 1, np.maximum, rows), horizontal, 2, np.maximum, best)
         else:
-            columns = side_by_side(rows, horizontal, "columns")
-            combined(columns, np.maximum, best)
-            place = places[some]
-            place[...] = offsets(source, rows, columns, best, vertical, horizontal)
-            place += corners
-        doubt = doubtful(source, best, padded(vertical, horizontal))
+            if search is None or len(source) != len(search.rows):
+                search = Search(source, vertical, horizontal)
+            search.locate(source, best, places[some])
+        doubt = doubtful(source, best, around)
         if y.dtype != wide:
             values[some] = best
         if doubt is not None:
-            settle(planes[some], doubt, vertical, horizontal, values[some], None if places is None else place)
+            settle(planes[some], doubt, vertical, horizontal, values[some], None if places is None else places[some])
 
 
-def offsets(source: Array, rows: Array, columns: list[Array], best: Array, vertical: Axis, horizontal: Axis) -> Array:
-    """Find how far behind its window's corner, counted along the image's rows, the first cell lies that is the best.
+class Search:
+    """Finds maxima of windows, and the first cell that holds each, in chunks of as many planes (A, height, width).
 
-    source (A, height, width), rows (A, OH, width) its maxima down, `columns` of these -> (A, OH, OW), in a buffer.
+    Windows begin at every cell across, as if the stride were 1, so that all is done in one run; every S-th is kept. The
+    cells of a window are numbered row by row. Buffers, and views of them, are the same for all chunks.
     """
-    down, across = vertical.dilation * horizontal.image, horizontal.dilation
-    dtype = np.min_scalar_type((vertical.window - 1) * down + horizontal.window * across)
-    flags, greatest = np.dtype(bool), np.iinfo(dtype).max
-    # Down: the rows that come before the first that holds the maximum, counted.
-    tall = workspace.array("row offsets", rows.shape, dtype)
-    still, other = (workspace.array(name, rows.shape, flags) for name in ("unequal so far", "unequal"))
-    if vertical.window < 3:
-        np.not_equal(source[:, : rows.shape[1] * vertical.stride : vertical.stride], rows, out=still)
-        np.multiply(still.view(np.uint8), dtype.type(down * (vertical.window - 1)), out=tall)
-    else:
-        tall[...] = 0
-        for f, row in enumerate(cells(source, vertical, 1)[:-1]):
-            np.not_equal(row, rows, out=other if f else still)
+
+    def __init__(self, source: Array, vertical: Axis, horizontal: Axis) -> None:
+        self.vertical, self.horizontal = vertical, horizontal
+        FH, FW, W = vertical.window, horizontal.window, horizontal.image
+        down, across = vertical.dilation * W, horizontal.dilation
+        shape = len(source), vertical.outputs, source.shape[2]
+        count, kept = math.prod(shape), (*shape[:2], horizontal.outputs)
+        self.numbers = np.min_scalar_type(FH * FW)
+        self.indices = np.min_scalar_type(-max(vertical.reach * W + horizontal.reach, FH * down + FW * across))
+        flags, one = np.dtype(bool), np.dtype(np.uint8)
+        self.rows, self.columns = run("rows", shape, horizontal, source.dtype)
+        self.most = workspace.array("maxima", (count,), source.dtype)
+        self.before, self.above = run("rows before", shape, horizontal, self.numbers)
+        self.unequal, self.other = (workspace.array(name, shape, flags) for name in ("unequal", "unequal too"))
+        self.unequal_in_one, self.ones = self.unequal.reshape(-1), self.unequal.view(one)
+        self.least, self.number = (workspace.array(name, (count,), self.numbers) for name in ("least", "number"))
+        self.mask = self.ones.reshape(-1) if self.numbers == one else workspace.array("mask", (count,), self.numbers)
+        self.kept = workspace.array("kept", kept, self.numbers)
+        self.cell, self.row = (workspace.array(name, kept, self.indices) for name in ("cell", "row"))
+        self.corners = (corner(vertical)[:, None] * W + corner(horizontal)).astype(self.indices)
+        # A cell's number n = fy * FW + fx lies n * across + fy * (down - FW * across) behind its window's corner.
+        self.across, self.step = self.indices.type(across), self.indices.type(down - FW * across)
+
+    def locate(self, source: Array, best: Array, place: Array) -> None:
+        """Write the maxima to `best`, and where they lie in the plane to `place`: both (A, OH, OW)."""
+        reduced(source, self.vertical, 1, np.maximum, self.rows)
+        combined(self.columns, np.maximum, self.most)
+        every(self.most.reshape(self.rows.shape), self.horizontal, best)
+        self.count_rows(source)
+        self.number_cells()
+        every(self.least.reshape(self.rows.shape), self.horizontal, self.kept)
+        np.copyto(self.cell, self.kept, casting="unsafe")
+        np.floor_divide(self.kept, self.numbers.type(self.horizontal.window), out=self.kept)
+        np.copyto(self.row, self.kept, casting="unsafe")
+        np.multiply(self.row, self.step, out=self.row)
+        if self.across > 1:
+            np.multiply(self.cell, self.across, out=self.cell)
+        np.add(self.row, self.cell, out=self.row)
+        np.copyto(place, np.add(self.row, self.corners, out=self.row))
+
+    def count_rows(self, source: Array) -> None:
+        """Count the rows of windows that come before the first that holds the maximum down, in cells."""
+        first, *others = cells(source, self.vertical, 1)
+        if not others:
+            self.before[...] = 0
+            return
+        np.not_equal(first, self.rows, out=self.unequal)
+        np.copyto(self.before, self.ones)
+        for other in others[:-1]:
+            np.not_equal(other, self.rows, out=self.other)
+            np.logical_and(self.unequal, self.other, out=self.unequal)
+            np.add(self.before, self.ones, out=self.before)
+        np.multiply(self.before, self.numbers.type(self.horizontal.window), out=self.before)
+
+    def number_cells(self) -> None:
+        """Find the least number of a cell that holds the maximum; what does not has the greatest number there is."""
+        none = self.numbers.type(-1 % 256**self.numbers.itemsize)
+        for f, (column, above) in enumerate(zip(self.columns, self.above, strict=True)):
+            np.not_equal(column, self.most, out=self.unequal_in_one)
+            np.multiply(self.ones.reshape(-1), none, out=self.mask)
             if f:
-                np.logical_and(still, other, out=still)
-            np.add(tall, still.view(np.uint8), out=tall)
-        tall *= dtype.type(down)
-    # Across: the least of the offsets of columns that hold the maximum, the others' made the greatest there is.
-    found, key, mask = (workspace.array(name, best.shape, dtype) for name in ("offsets", "offset", "mask"))
-    unequal = workspace.array("unequal", best.shape, flags)
-    for f, (column, offset) in enumerate(zip(columns, side_by_side(tall, horizontal, "offsets across"), strict=True)):
-        target = key if f else found
-        np.not_equal(column, best, out=unequal)
-        np.multiply(unequal.view(np.uint8), dtype.type(greatest), out=mask)
-        np.add(offset, dtype.type(f * across), out=target)
-        np.bitwise_or(target, mask, out=target)
-        if f:
-            np.minimum(found, key, out=found)
-    return found
+                np.add(above, self.numbers.type(f), out=self.number)
+                np.bitwise_or(self.number, self.mask, out=self.number)
+                np.minimum(self.least, self.number, out=self.least)
+            else:
+                np.bitwise_or(above, self.mask, out=self.least)
 
 
-def side_by_side(planes: Array, axis: Axis, into: str) -> list[Array]:
-    """Give, for each cell of the windows across, what all of them see through it, neighbours side by side in memory."""
-    if axis.stride == 1:
-        return cells(planes, axis, 2)
-    A, rows, width = planes.shape
-    phases: dict[int, Array] = {}
-    for phase in sorted({f * axis.dilation % axis.stride for f in range(axis.window)}):
-        shape = A, rows, len(range(phase, width, axis.stride))
-        phases[phase] = workspace.array(f"{into} {phase}", shape, planes.dtype)
-        np.copyto(phases[phase], planes[:, :, phase :: axis.stride])
-    places = (divmod(f * axis.dilation, axis.stride) for f in range(axis.window))
-    return [phases[phase][:, :, first : first + axis.outputs] for first, phase in places]
+def run(name: str, shape: tuple[int, ...], axis: Axis, dtype: np.dtype[Any]) -> tuple[Array, list[Array]]:
+    """Give a buffer as planes of that shape, and what each cell of the windows across sees, from every cell: all.
+
+    Windows that begin near the end of a row see the next row as well, and at the very end anything; none is kept.
+    """
+    count = math.prod(shape)
+    memory = workspace.array(name, (count + axis.extent - 1,), dtype)
+    return memory[:count].reshape(shape), [memory[f : f + count] for f in range(0, axis.extent, axis.dilation)]
+
+
+def every(planes: Array, axis: Axis, out: Array) -> Array:
+    """Keep one of every S cells across: contiguous planes (A, rows, width) -> out (A, rows, OW).
+
+    Of pairs, the first is the lower half of a number of twice the size, and casts are done 16 or more at a time.
+    """
+    size = planes.itemsize
+    if axis.stride == 2 and planes.shape[2] % 2 == 0 and size < 8 and sys.byteorder == "little":
+        pairs = planes.view(f"u{2 * size}")[:, :, : axis.outputs]
+        np.copyto(out.view(f"u{size}"), pairs, casting="unsafe")
+    else:
+        np.copyto(out, planes[:, :, : (axis.outputs - 1) * axis.stride + 1 : axis.stride])
+    return out
 
 
 def corner(axis: Axis) -> Array:
@@ -155,7 +205,7 @@ def doubtful(source: Array, best: Array, around: bool) -> Array | None:
         least = -np.inf
     if around and least == -np.inf:
         doubt = best == -np.inf if doubt is None else doubt | (best == -np.inf)
-    if not best.all() and np.any(np.signbit(source) & (source == 0)):
+    if (best == 0).any() and np.any(np.signbit(source) & (source == 0)):
         doubt = best == 0 if doubt is None else doubt | (best == 0)
     return doubt
 

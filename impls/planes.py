@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from impls.arguments import Array, Axis
 from impls.im2col import line_taps
 from impls.workspace import Workspace
 
-BYTES = 1 << 20  # of planes that are worked on together: what is made of them stays in cache
+BYTES = 5 << 17  # of planes that are worked on together: what is made of them stays in cache
 
 workspace = Workspace()
 
 
-def chunks(planes: Array, most: int = BYTES) -> Iterator[slice]:
-    """Share planes (A, H, W) out into runs of at most so many bytes, or single planes."""
-    run = max(1, most // max(1, planes[:1].nbytes))
+def chunks(planes: Array, share: float = 1) -> Iterator[slice]:
+    """Share planes (A, H, W) out into runs of at most so many bytes, that share of BYTES, or single planes."""
+    run = max(1, int(BYTES * share) // max(1, planes[:1].nbytes))
     for first in range(0, len(planes), run):
         yield slice(first, min(first + run, len(planes)))
 
@@ -67,7 +67,7 @@ def reduced(planes: Array, axis: Axis, dimension: int, operation: np.ufunc, out:
     return combined(cells(planes, axis, dimension), operation, out)
 
 
-def combined(arrays: list[Array], operation: np.ufunc, out: Array) -> Array:
+def combined(arrays: Iterable[Array], operation: np.ufunc, out: Array) -> Array:
     """Combine arrays of one shape, the first with the second, and so on."""
     first, *others = arrays
     if not others:

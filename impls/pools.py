@@ -5,8 +5,8 @@ FH * FW. Going down comes first, since whole rows are combined there, which a co
 left to combine across is smaller by the stride. Three things more make it fast:
 
     chunks     the channels of a chunk fit in the L2 cache, and so does all that is made of them on the way
-    compact    where a maximum lies is kept as an offset in its window, in one or two bytes; only at the end, while the
-               chunk is in cache, does it become an index in the plane, eight bytes as the contract has it
+    compact    where a maximum lies is kept as the number of a cell of its window, in a byte; only at the end, while
+               the chunk is in cache, does it become an index in the plane, eight bytes as the contract has it
     doubts     NaNs, zeros of either sign and -inf beside padding are looked for once in a chunk; where there are any,
                their windows alone are done again one cell after the other (`impls/maxima.py`)
 
