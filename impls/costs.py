@@ -26,9 +26,12 @@ import numpy as np
 from impls import arguments, blas, column_tiles, fft_costs, winograd_tiles
 from impls.arguments import Axis
 from impls.folding import Fold, Source
+from impls.winograd import FEW, FILTERS
 
 LIMIT = 2.0  # seconds in which all is measured, or given up
 TIMES = 5  # processes that measure
+COPIED = 0.3  # of what a cell of a column takes is to copy it; small products need no more
+FOLDED = 4  # times as long takes a filter that is folded first
 CALL = 20_000.0  # nanoseconds that Python and NumPy take for the steps of a tile, whatever is in it
 
 
@@ -38,7 +41,7 @@ class Rates:
 
     product: float = 0.0205  # multiply-add in a large product of matrices
     small: float = 0.0195  # and in a small one
-    column: float = 0.15  # cell copied to a column
+    cell: float = 0.45  # cell copied to a column, and arranged for BLAS's kernel
     tile: float = 0.75  # cell of a tile gathered and transformed
     filter: float = 0.7  # cell of a transformed filter
 
@@ -77,24 +80,28 @@ class Layer(NamedTuple):
 
 def im2col(layer: Layer, rates: Rates) -> float:
     """Predict nanoseconds: a product, and columns unless the window is one cell; backward twice, of x and of dy."""
-    copied = 0 if layer.window == 1 else layer.outputs * layer.window * layer.C
+    copied = 0.0 if layer.window == 1 else float(layer.outputs) * layer.window * layer.C
+    arranges = layer.K // layer.G * column_tiles.BYTES / 4 > winograd_tiles.SMALL  # for tiles of any size
+    copied *= 1 if arranges or layer.backward else COPIED
     if not layer.backward:
-        return CALL + layer.work * rates.product + copied * rates.column
+        return CALL + layer.work * rates.product + copied * rates.cell
     of_dy = 0 if layer.window == 1 else layer.outputs * layer.window * min(layer.K, 2 * layer.C)
-    return 2 * CALL + 2 * layer.work * rates.product + (copied + of_dy) * rates.column
+    return 2 * CALL + 2 * layer.work * rates.product + (copied + of_dy) * rates.cell
 
 
 def winograd(layer: Layer, rates: Rates) -> float:
     """Predict nanoseconds: for each tile a*a frequencies of cells, products and outputs; and as many of filters."""
     m = winograd_tiles.tile((layer.N, layer.K, layer.vertical.outputs, layer.horizontal.outputs))
     down, across = Fold(layer.vertical), Fold(layer.horizontal)
-    phases, blocks = down.phases * across.phases, down.blocks * across.blocks
-    frequencies, c, k = (m + 2) ** 2, phases * blocks * layer.C // layer.G, layer.K // layer.G
+    sources = down.phases * across.phases * down.blocks * across.blocks
+    frequencies, c, k = (m + 2) ** 2, sources * layer.C // layer.G, layer.K // layer.G
     count = layer.N * -(-layer.vertical.outputs // m) * -(-layer.horizontal.outputs // m)
     products = frequencies * max(count, winograd_tiles.DOZEN) * layer.K * c * rates.small
-    tiles = frequencies * count * (layer.G * c + layer.K / 2) * rates.tile
-    filters = frequencies * layer.K * c * rates.filter * (1 if phases * blocks == 1 else 2)  # folded first
-    calls = CALL * layer.G * max(2, c * k * count / winograd_tiles.SMALL)
+    blocks = FEW * c * count / winograd_tiles.SMALL  # of tiles; transformed again for each part of the filters
+    parts = 1 if layer.ready or blocks <= 1 else math.ceil(4 * frequencies * k * c / FILTERS)
+    tiles = frequencies * count * (layer.G * c * parts + layer.K / 2) * rates.tile
+    filters = frequencies * layer.K * c * rates.filter * (1 if sources == 1 else FOLDED)
+    calls = CALL * layer.G * (max(2, c * k * count / winograd_tiles.SMALL) + (sources - 1) * max(1, blocks))
     if layer.backward:  # dx transforms filters, dw sums of their gradients
         return 2 * (products + calls + filters) + 2 * tiles
     return products + tiles + calls + (0 if layer.ready else filters)
@@ -200,13 +207,17 @@ def measured() -> Rates:
         image = drawn(1, 64, 58, 58)
         down = across = arguments.axis(58, 3, 1, (0, 0))
         tile = column_tiles.Tile(0, 0, 8, 56)
-        column = rate(lambda: column_tiles.columns(image, down, across, tile, single), 576 * 8 * 56)
+        few, made = drawn(1, 16, 576), np.empty((1, 16, 8 * 56), single)
+        copied = rate(
+            lambda: np.matmul(few, column_tiles.columns(image, down, across, tile, single), out=made), 576 * 8 * 56
+        )
+        cell = max(copied - 16 * product, copied / 4)  # without the multiplications
         way, block = winograd_tiles.transform(4, 3, single), winograd_tiles.Block(0, 1, 0, 7, 14)
         cells = np.empty((6, 6, 64, block.tiles), single)
         every = slice(0, 64)
         transformed = rate(
             lambda: winograd_tiles.of_cells(Source(image, 0, 0), block, every, way.cells, 4, cells), cells.size
         )
-        filters, made = drawn(128, 64, 3, 3), np.empty((6, 6, 128, 64), single)
-        of_filters = rate(lambda: winograd_tiles.of_filters(filters, way, made), made.size)
-    return Rates(product, small, column, transformed, of_filters)
+        filters, taken = drawn(128, 64, 3, 3), np.empty((6, 6, 128, 64), single)
+        of_filters = rate(lambda: winograd_tiles.of_filters(filters, way, taken), taken.size)
+    return Rates(product, small, cell, transformed, of_filters)

@@ -20,9 +20,12 @@ LENGTHS = ((1, 8), (3, 12), (5, 17), (7, 19), (11, 31), (15, 47), (21, 59), (31,
 
 PRODUCTS = 70.0  # operations in a nanosecond: of the transforms' products,
 COLUMNS = 64.0  # and of products of filters and columns
+CELL = 0.4  # nanoseconds for each cell that is copied to a column
 NUMBER = 0.5  # nanoseconds for each number of a spectrum that goes from cache to cache,
 CALL = 150.0  # for each product, however small,
 POINT = 5.0  # and for each point of a fast transform in two dimensions
+NEAR = 1 << 25  # bytes of spectra that are made and stay in the last cache,
+FAR = 1 / 2  # and nanoseconds for each further one, to main memory and back
 BYTE = 1 / 16  # nanoseconds for each byte of spectra that come from main memory
 FREE = 1 << 17  # multiplications that take so little that what they are done by does not matter
 
@@ -46,7 +49,8 @@ def spectra_pay(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int
         return False  # a line: its few long sums lose more than a fast transform of so few cells may
     if products <= FREE:
         return True
-    return expected(N, K, c, vertical, horizontal, G, ready) < 2 * products / COLUMNS
+    columns = 2 * products / COLUMNS + products * G // K * CELL
+    return expected(N, K, c, vertical, horizontal, G, ready) < columns
 
 
 def expected(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int, ready: bool = False) -> float:
@@ -58,6 +62,7 @@ def expected(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int, r
         return math.inf
     filters = K * seen * half(across.length) * down.cells * (4 * across.cells + 8 * down.length) / PRODUCTS
     filters += 4 * K * seen * frequencies * NUMBER
+    filters += max(0, 8 * frequencies * K * seen - NEAR) * FAR
     return filters * (not ready) + in_tiles(N, K, seen, down, across, G)
 
 

@@ -48,6 +48,11 @@ def layer(C: int, K: int, W: int, F: int, S: int = 1, P: int = 0, G: int = 1, **
         (layer(256, 64, 56, 1), im2col_tiled),
         (layer(32, 32, 112, 3, P=1, G=32), depthwise),
         (layer(16, 16, 128, 31, P=15, ready=True), fft),
+        (layer(3, 3, 128, 15, P=7), fft),
+        (layer(64, 64, 64, 15, S=2, P=7), fft),
+        (layer(256, 256, 24, 5, P=2), im2col_tiled),  # to fold filters takes longer than what is saved
+        (layer(256, 256, 24, 15, P=7), im2col_tiled),
+        (layer(256, 256, 24, 11, P=5), im2col_tiled),  # spectra would go to main memory and back
         (layer(4, 4, 8, 3), im2col_tiled),
     ],
 )
@@ -91,14 +96,14 @@ def test_rates_are_the_least_that_some_processes_measured(monkeypatch: pytest.Mo
 
     def measured() -> Rates:  # the first on a busy machine
         asked.append("measured")
-        return Rates(product=0.5, tile=2.0 if len(asked) == 1 else 1.0, column=len(asked) / 10)
+        return Rates(product=0.5, tile=2.0 if len(asked) == 1 else 1.0, cell=len(asked) / 10)
 
     monkeypatch.setattr(costs, "measured", measured)
-    assert costs.rates() == costs.rates() == Rates(product=0.5, tile=2.0, column=0.1)
+    assert costs.rates() == costs.rates() == Rates(product=0.5, tile=2.0, cell=0.1)
     assert len(asked) == 1  # a choice does not change within a process
     for process in range(2, 9):
         costs.rates.cache_clear()
-        assert costs.rates() == Rates(product=0.5, tile=1.0, column=0.1)
+        assert costs.rates() == Rates(product=0.5, tile=1.0, cell=0.1)
         assert len(asked) == min(process, costs.TIMES)
     assert json.loads(costs.cache().read_text())["machine"] == costs.described()
     monkeypatch.setattr(costs, "described", lambda: "another processor")

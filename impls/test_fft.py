@@ -137,7 +137,8 @@ def test_spectra_are_used_where_they_pay() -> None:
     assert pays(1, 3, 5)  # small: what is tested there is what large images are computed by
     assert pays(16, 15, 128)
     assert pays(64, 7, 128)
-    assert not pays(64, 3, 56)
+    assert pays(3, 15, 128)  # each cell of a column is multiplied three times only
+    assert not pays(32, 3, 56)
     assert not pays(256, 1, 56)
     assert not pays(512, 3, 28)
 
