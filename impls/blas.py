@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+SMALL = 10**6  # multiply-adds: up to so many OpenBLAS reads matrices where they lie, and makes no copies for its kernel
 ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112  # of cblas.h
 SPELLINGS = (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", ""))  # NumPy's own build counts in 64 bits
 

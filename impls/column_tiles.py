@@ -6,6 +6,8 @@ Three steps make a tile:
     columns   all windows of the strip, copied from one strided view into a buffer that every tile uses again
     product   filters times columns, straight into the tile's place in the output
 
+A product is of so few columns at a time that BLAS reads them where they lie, if filters are few and short.
+
 Where the buffer has no room for all channels of a tile, it is filled several times, and BLAS adds up the products.
 """
 
@@ -25,6 +27,7 @@ from impls.workspace import Workspace
 BYTES = 1 << 20  # of columns in a tile: what fits an L2 cache
 WIDE = 1024  # columns that a tile is to have: BLAS arranges the filters anew for each
 FEWEST = 256  # columns in a tile, and cells in a column, however many bytes: with fewer, a product is slowed down
+LANES = 16  # numbers that a core multiplies at a time
 
 workspace = Workspace()
 
@@ -89,7 +92,7 @@ def correlate(
     FF, workers = vertical.window * horizontal.window, threads.count(out.size * cells)
     if not copied and workers == 1:  # each image and group is one product
         product = y.reshape(N, G, k, y.shape[3] * y.shape[4])
-        np.matmul(rows, images.reshape(N, G, C // G, product.shape[3]), out=product)
+        product_of(rows, images.reshape(N, G, C // G, product.shape[3]), out=product)
         if offset is not None:
             product += offset
         return
@@ -103,7 +106,7 @@ def correlate(
         product = target.reshape(shape) if direct else workspace.array("product", shape, rows.dtype)
         for c in range(0, C // G, share):
             windows = columns(images[n, :, c : c + share], vertical, horizontal, tile, rows.dtype, turned=turned)
-            multiplied = np.matmul if c == 0 else blas.accumulate
+            multiplied = product_of if c == 0 else blas.accumulate
             multiplied(rows[:, :, c * FF : (c + share) * FF], windows, out=product)
         if offset is not None:
             product += offset
@@ -111,6 +114,24 @@ def correlate(
             target[...] = product.reshape(target.shape)
 
     threads.spread(multiply, [(n, tile) for n in range(N) for tile in cut], workers)
+
+
+def product_of(rows: Array, windows: Array, out: Array) -> None:
+    """Write rows (G, k, cells) times windows (..., G, cells, T) to out (..., G, k, T).
+
+    Filters that are few and short multiply some of the columns at a time, so that each product is a small one: where a
+    cell of a column is used but a few times, it costs more to arrange it than to multiply it.
+    """
+    run = blas.SMALL // (rows.shape[1] * rows.shape[2]) // LANES * LANES
+    if FEWEST <= run < out.shape[-1]:
+        whole = out.shape[-1] // run * run
+
+        def in_runs(array: Array) -> Array:
+            return array[..., :whole].reshape(*array.shape[:-1], -1, run).swapaxes(-2, -3)
+
+        np.matmul(rows[:, None], in_runs(windows), out=in_runs(out))
+        windows, out = windows[..., whole:], out[..., whole:]
+    np.matmul(rows, windows, out=out)
 
 
 @lru_cache(maxsize=16)

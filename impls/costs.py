@@ -30,7 +30,7 @@ from impls.winograd import FEW, FILTERS
 
 LIMIT = 2.0  # seconds in which all is measured, or given up
 TIMES = 5  # processes that measure
-COPIED = 0.3  # of what a cell of a column takes is to copy it; small products need no more
+COPIED = 0.3  # of what a cell of a column takes is to copy it; a small product needs no more
 FOLDED = 4  # times as long takes a filter that is folded first
 CALL = 20_000.0  # nanoseconds that Python and NumPy take for the steps of a tile, whatever is in it
 
@@ -81,9 +81,9 @@ class Layer(NamedTuple):
 def im2col(layer: Layer, rates: Rates) -> float:
     """Predict nanoseconds: a product, and columns unless the window is one cell; backward twice, of x and of dy."""
     copied = 0.0 if layer.window == 1 else float(layer.outputs) * layer.window * layer.C
-    arranges = layer.K // layer.G * column_tiles.BYTES / 4 > winograd_tiles.SMALL  # for tiles of any size
-    copied *= 1 if arranges or layer.backward else COPIED
     if not layer.backward:
+        if layer.K // layer.G * layer.C // layer.G * layer.window * column_tiles.FEWEST <= blas.SMALL:
+            return CALL + layer.work * rates.small + copied * rates.cell * COPIED
         return CALL + layer.work * rates.product + copied * rates.cell
     of_dy = 0 if layer.window == 1 else layer.outputs * layer.window * min(layer.K, 2 * layer.C)
     return 2 * CALL + 2 * layer.work * rates.product + (copied + of_dy) * rates.cell
@@ -97,11 +97,11 @@ def winograd(layer: Layer, rates: Rates) -> float:
     frequencies, c, k = (m + 2) ** 2, sources * layer.C // layer.G, layer.K // layer.G
     count = layer.N * -(-layer.vertical.outputs // m) * -(-layer.horizontal.outputs // m)
     products = frequencies * max(count, winograd_tiles.DOZEN) * layer.K * c * rates.small
-    blocks = FEW * c * count / winograd_tiles.SMALL  # of tiles; transformed again for each part of the filters
+    blocks = FEW * c * count / blas.SMALL  # of tiles; transformed again for each part of the filters
     parts = 1 if layer.ready or blocks <= 1 else math.ceil(4 * frequencies * k * c / FILTERS)
     tiles = frequencies * count * (layer.G * c * parts + layer.K / 2) * rates.tile
     filters = frequencies * layer.K * c * rates.filter * (1 if sources == 1 else FOLDED)
-    calls = CALL * layer.G * (max(2, c * k * count / winograd_tiles.SMALL) + (sources - 1) * max(1, blocks))
+    calls = CALL * layer.G * (max(2, c * k * count / blas.SMALL) + (sources - 1) * max(1, blocks))
     if layer.backward:  # dx transforms filters, dw sums of their gradients
         return 2 * (products + calls + filters) + 2 * tiles
     return products + tiles + calls + (0 if layer.ready else filters)

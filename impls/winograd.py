@@ -32,8 +32,9 @@ import numpy as np
 from impls import arguments, blas, folding, im2col, im2col_tiled, threads
 from impls import winograd_tiles as tiles
 from impls.arguments import Array, Axis, Padding, Pair
+from impls.blas import SMALL
 from impls.folding import Fold, Source
-from impls.winograd_tiles import SMALL, Block, Transform, workspace
+from impls.winograd_tiles import Block, Transform, workspace
 
 name = "winograd"
 version = f"numpy {np.__version__}"

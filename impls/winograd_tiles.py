@@ -30,7 +30,6 @@ POINTS = tuple(
     map(Fraction, ("0", "1", "-1", "2", "-1/2"))
 )  # and infinity; their errors are a third of 0, 1, -1, 2, -2
 CACHED = 3 << 18  # bytes of cells on their way through a transform: what fits an L2 cache
-SMALL = 10**6  # multiply-adds: up to so many OpenBLAS reads matrices where they lie, and makes no copies for its kernel
 DOZEN = 12  # tiles
 
 workspace = Workspace()
