@@ -241,6 +241,7 @@ def max_pool2d_backward(dy: Array, switches: Array, x_shape: Sequence[int]) -> A
     wide = np.dtype(np.float32) if dtype == np.float16 else dtype
     dx = np.zeros((N * C, H * W), wide)
     gradients, places = (array.reshape(N * C, dy.shape[2] * dy.shape[3]) for array in (dy, switches))
+    apart = True
     for some in chunks(dx):
         place = np.ascontiguousarray(places[some], np.int64)
         gradient = np.ascontiguousarray(gradients[some], wide)
@@ -254,19 +255,21 @@ def max_pool2d_backward(dy: Array, switches: Array, x_shape: Sequence[int]) -> A
             np.add(place, np.arange(len(place))[:, None] * (H * W), out=flat)
         else:
             flat = place
-        send(gradient.reshape(-1), flat.reshape(-1), dx[some].reshape(-1))
+        operands = gradient.reshape(-1), flat.reshape(-1), dx[some].reshape(-1)
+        apart = apart and put(*operands)  # where some meet in one chunk, they will in the next
+        if not apart:
+            np.add.at(operands[2], operands[1], operands[0])
     return dx.reshape(N, C, H, W).astype(dtype, copy=False)
 
 
-def send(gradient: Array, places: Array, out: Array) -> None:
-    """Put gradients in their places of `out`, which holds zeros, or add them up if any two have the same place."""
-    apart = len(places) <= len(out)
-    if apart:
-        taken = workspace.array("taken", out.shape, np.dtype(bool))
-        taken[...] = False
-        taken[places] = True
-        apart = np.count_nonzero(taken) == len(places)
-    if apart:
-        out[places] = gradient
-    else:
-        np.add.at(out, places, gradient)
+def put(gradient: Array, places: Array, out: Array) -> bool:
+    """Put gradients in their places of `out`, which holds zeros; leave zeros, and tell so, if one that counts was lost.
+
+    A cell keeps the last that is put there: none was lost if as many cells as gradients differ from 0.
+    """
+    out[places] = gradient
+    kept = np.not_equal(out, 0, out=workspace.array("kept gradients", out.shape, np.dtype(bool)))
+    if np.count_nonzero(kept) == np.count_nonzero(gradient != 0):
+        return True
+    out[...] = 0
+    return False

@@ -87,6 +87,20 @@ def test_gradients_meet_where_switches_do() -> None:
         assert_same(pools.max_pool2d_backward(dy, none, x.shape), want, case)
 
 
+def test_of_gradients_in_one_place_none_is_lost() -> None:
+    switches = np.array([[[[3, 3, 5], [7, 7, 7]]]])
+    results: dict[tuple[float, ...], dict[int, float]] = {
+        (5, 0, 1, 0, 0, 0): {3: 5, 5: 1},  # the one that counts comes first, and
+        (0, 5, 1, 0, 0, 2): {3: 5, 5: 1, 7: 2},  # last
+        (5, 5, 1, 0, 0, 0): {3: 10, 5: 1},
+        (5, -5, 1, 2, 0, 0): {3: 0, 5: 1, 7: 2},
+        (np.nan, 0, 1, 0, np.inf, 0): {3: np.nan, 5: 1, 7: np.inf},
+    }
+    for six, want in results.items():
+        dx = pools.max_pool2d_backward(np.array(six, "float32").reshape(1, 1, 2, 3), switches, (1, 1, 3, 4))
+        assert_same(dx.ravel(), np.array([want.get(place, 0) for place in range(12)], "float32"), six)
+
+
 @pytest.mark.parametrize("wrong", [-2, 12, -(2**63), 2**63 - 1])
 def test_a_switch_outside_the_plane_is_refused(wrong: int) -> None:
     switches = np.array([[[[0, wrong]]]])
