@@ -4,7 +4,8 @@ A depthwise layer multiplies FH * FW times for each output, and every channel ha
 (`impls/im2col.py`) each channel is a product with one row, in which the machine waits for memory. Here a product makes
 a strip of B rows of one channel's outputs at once:
 
-    columns   the strip's R rows of the padded image, FW times, each time begun one cell further: (FW * R, OW)
+    columns   the strip's R rows of the padded image, FW times, each time begun one cell further: (FW * R, OW); of
+              every S-th cell at strides, which are put side by side before
     bands     each output row's filter, and zeros beside it where it does not look: (B, FW * R)
 
 Why it is fast. Cells are copied FW times and not FH * FW times, in long runs; what the bands multiply in vain costs
@@ -27,14 +28,14 @@ import numpy as np
 
 from impls import arguments, im2col, im2col_tiled
 from impls.arguments import Array, Axis, Padding, Pair
-from impls.column_tiles import even, overlap
+from impls.column_tiles import even, overlap, reach
 from impls.image_gradients import exchanged, phases
 from impls.workspace import Workspace
 
 BYTES = 1 << 20  # of columns that are made together
 ROWS = 8  # of outputs in a strip
-CHANNELS = 512  # times the strides, from which on channels are taken side by side,
-CELLS = 25  # for windows of at most so many cells
+CHANNELS = 10  # times the strides, for each output of a row, from which on they are taken side by side,
+CELLS = 49  # for windows of at most so many cells
 APART = 16  # numbers between the channels of neighbours, for which else a cache may have one place alone
 FEWEST = 1024  # outputs of a channel for which bands give the filters' gradient
 
@@ -88,8 +89,8 @@ def conv2d_backward(
 def correlate(x: Array, w: Array, vertical: Axis, horizontal: Axis, G: int, out: Array) -> None:
     """Correlate x (N, G*c, H, W) with w (G*k, c, FH, FW): out (N, G*k, OH, OW)."""
     k, OH, OW = w.shape[0] // G, vertical.outputs, horizontal.outputs
-    many = G * vertical.stride * horizontal.stride >= CHANNELS and vertical.window * horizontal.window <= CELLS
-    if many and w.shape[1] == k == 1:
+    many = G * vertical.stride * horizontal.stride >= CHANNELS * OW
+    if many and w.shape[1] == k == 1 and vertical.window * horizontal.window <= CELLS:
         side_by_side(x, w, vertical, horizontal, out)
         return
     B = even(OH, ROWS)
@@ -154,34 +155,31 @@ def strips(
     H, W = x.shape[2:]
     S, FW, OW, step = -(-vertical.outputs // B), horizontal.window, horizontal.outputs, horizontal.stride
     R = (B - 1) * vertical.stride + vertical.extent
-    height, width = (S * B - 1) * vertical.stride + vertical.extent, horizontal.reach
-    slack = (FW - 1) * horizontal.dilation  # what is read past the last row, into cells that no output sees
-    across = width if step == 1 else OW
-    run = max(1, BYTES // max(1, S * c * FW * R * across * dtype.itemsize))
+    height, length = (S * B - 1) * vertical.stride + vertical.extent, OW + reach(horizontal)
+    phases = sorted({fx * horizontal.dilation % step for fx in range(FW)})  # of the cells across that any output sees
+    run = min(G, max(1, BYTES // max(1, S * c * FW * R * length * dtype.itemsize)))
     down, rows = overlap(-vertical.before, 1, height, H)
-    along, cells = overlap(-horizontal.before, 1, width, W)
-    run = min(G, run)
-    memory = workspace.array("padded", (run * c * height * width + slack,), dtype)
+    spans = [overlap(phase - horizontal.before, step, length, W) for phase in phases]
+    slack = reach(horizontal)  # what is read past the last row, into cells that no output sees
+    memory = workspace.array("padded", (len(phases) * run * c * height * length + slack,), dtype)
     memory[...] = 0
-    whole = memory[: memory.size - slack].reshape(run, c, height, width)
+    whole = memory[: memory.size - slack].reshape(len(phases), run, c, height, length)
+    apart, a, b, line, one = whole.strides
+    steps = a, B * vertical.stride * line, b, one
+    seen = [divmod(fx * horizontal.dilation, step) for fx in range(FW)]
+    starts = [phases.index(phase) * apart + shift * one for shift, phase in seen]
     for n in range(len(x)):
         image = x[n].reshape(G, c, H, W)
         for g in range(0, G, run):
             some = slice(g, min(G, g + run))
             groups = some.stop - g
-            padded = whole[:groups]
-            padded[:, :, down, along] = image[some, :, rows, cells]
-            columns = workspace.array("columns", (groups, S, c, FW, R, across), dtype)
-            a, b, line, one = padded.strides
-            for fx in range(FW):
-                first = fx * horizontal.dilation * one
-                if step == 1:  # all rows as one run, what lies between them with them
-                    shape: tuple[int, ...] = (groups, S, c, R * width)
-                    steps: tuple[int, ...] = (a, B * vertical.stride * line, b, one)
-                else:
-                    shape, steps = (groups, S, c, R, OW), (a, B * vertical.stride * line, b, line, step * one)
-                np.copyto(columns[:, :, :, fx].reshape(shape), np.ndarray(shape, dtype, memory, first, steps))
-            yield n, some, columns.reshape(groups, S, c * FW * R, across)[..., :OW]
+            for padded, (along, cells) in zip(whole, spans, strict=True):
+                padded[:groups, :, down, along] = image[some, :, rows, cells]
+            columns = workspace.array("columns", (groups, S, c, FW, R, length), dtype)
+            runs = columns.reshape(groups, S, c, FW, R * length)  # all rows as one, what lies between them with them
+            for fx, start in enumerate(starts):
+                np.copyto(runs[:, :, :, fx], np.ndarray((groups, S, c, R * length), dtype, memory, start, steps))
+            yield n, some, columns.reshape(groups, S, c * FW * R, length)[..., :OW]
 
 
 def one_by_one(x: Array, w: Array, vertical: Axis, horizontal: Axis) -> Array:

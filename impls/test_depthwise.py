@@ -22,6 +22,12 @@ LAYERS: dict[str, Problem] = {
 }
 
 
+@pytest.fixture(params=[0, depthwise.CHANNELS, 1 << 30], ids=["side by side", "as measured", "bands"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways, whichever pays."""
+    monkeypatch.setattr(depthwise, "CHANNELS", request.param)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_it_agrees_with_columns(dtype: str) -> None:
     for seed, case in enumerate([*LAYERS.values(), *convolutions(30, 60)]):
@@ -52,6 +58,7 @@ def test_a_number_that_is_not_finite_stays_in_its_windows(case: Problem, spoilt:
 
 
 def test_channels_side_by_side_take_a_strip_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depthwise, "CHANNELS", 0)
     case = Problem((1, 600, 40, 30), (600, 1, 3, 3), {"stride": (1, 1), "padding": (1, 1), "groups": 600})
     x, w = whole(case.x, 1, dtype="float32"), whole(case.w, 2, dtype="float32")
     y = im2col.conv2d(x, w, None, **case.keywords)
