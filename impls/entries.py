@@ -141,7 +141,7 @@ _ENGINES = (
         "PyTorch's operations on the CPU",
         _torch("cpu"),
         "torch",
-        {**_TORCH, "no-onednn": "the same without oneDNN"},
+        {**_TORCH, "no-onednn": "the same without oneDNN, and without the transforms of NNPACK in its place"},
     ),
     Entry(
         "torch-cuda", "PyTorch's operations on an NVIDIA GPU", _torch("cuda"), "torch", {**_TF32, **_TORCH}, gpu=True

@@ -19,6 +19,7 @@ from impls.files import SpecError
 
 OLDEST, NEWEST = 9, 14  # Python 3.x, for which adapters are written
 ROOT = Path(__file__).parents[1]
+BUILT_FOR_NUMPY_1 = "compiled using NumPy 1.x"  # what NumPy 2 says, and then lets the import go on
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 
 
@@ -109,11 +110,11 @@ def _make(entry: Entry, version: str, folder: Path, python: Path) -> None:
         )
     _done(_run(wheels[version].path, "-m", "venv", str(folder)), f"no environment can be made in {folder}")
     release = f"{entry.distribution}=={version}"
-    # A library that was built for NumPy 1 may not say so.
+    # A library that was built for NumPy 1 may not say so, and crash later, or answer wrongly.
     for numpy in ("numpy", "numpy<2"):
         installed = _install(python, release, numpy, *entry.beside)
         imported = _run(str(python), "-c", f"import {', '.join(filter(None, (entry.library, *entry.beside)))}")
-        if installed.returncode == imported.returncode == 0:
+        if installed.returncode == imported.returncode == 0 and BUILT_FOR_NUMPY_1 not in imported.stderr:
             (folder / "ready").touch()
             return
     _done(installed, f"{release} cannot be installed with Python 3.{wheels[version].minor}")

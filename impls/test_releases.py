@@ -59,14 +59,15 @@ def test_an_engine_that_the_index_does_not_have_is_told(monkeypatch):
         releases.listed(ENTRY)
 
 
-def commands(monkeypatch, *, fails=""):
-    """Let no command run, and note what each was; those that hold a text fail."""
+def commands(monkeypatch, *, fails="", warned=""):
+    """Let no command run, and note what each was; those that hold a text fail; each import is warned of, if at all."""
     ran: list[list[str]] = []
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         ran.append([*command])
         failing = bool(fails) and fails in " ".join(command)
-        return subprocess.CompletedProcess(command, int(failing), "", "first\nlast words\n" if failing else "")
+        said = "first\nlast words\n" if failing else warned * (_wanted(ran, "numpy")[-1:] == ["numpy"])
+        return subprocess.CompletedProcess(command, int(failing), "", said)
 
     monkeypatch.setattr(releases, "_run", run)
     return ran
@@ -90,6 +91,18 @@ def test_a_library_built_for_an_older_numpy_gets_one(monkeypatch):
     with pytest.raises(SpecError, match=r"onnxruntime==1\.2\.0 cannot be imported by Python 3\.10: last words"):
         releases.python_with(ENTRY, "1.2.0")
     assert any("numpy<2" in command for command in ran)
+
+
+def test_a_library_that_numpy_2_warns_of_gets_an_older_one(monkeypatch):
+    ran = commands(monkeypatch, warned="A module that was compiled using NumPy 1.x cannot be run in\nNumPy 2.0.2\n")
+    monkeypatch.setattr(Path, "touch", lambda self: None)
+    releases.python_with(ENTRY, "1.9.1")
+    assert _wanted(ran, "numpy") == ["numpy", "numpy<2"]
+
+
+def _wanted(ran, name):
+    """What was asked for of a library, in order."""
+    return [word for command in ran for word in command if word.startswith(name)]
 
 
 def test_torch_is_never_taken_at_another_release_than_the_pinned_one(monkeypatch):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ from impls.subject import Subject
 from oracles.case import Case, DetailError
 from properties import again, expected, likeness, messages, order
 from properties.database import Examples
-from properties.examiner import Examiner, Spent, Tally, set_under_test
+from properties.examiner import KNOWN_FAULT, Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
 
 EXAMINER = pytest.StashKey[Examiner]()
@@ -349,11 +350,14 @@ def _summed(tally: Tally, examiner: Examiner) -> tuple[str, str]:
     if not tally.examples:
         return ("unsupported", reasons) if reasons else ("not reached", "the budget was spent")
     tallies = examiner.tallies.values()
-    declined = sum(sum(each.unsupported.values()) for each in tallies)
+    told = Counter[str]()
+    for each in tallies:
+        told.update(each.unsupported)
+    declined = sum(number for reason, number in told.items() if not reason.startswith(KNOWN_FAULT))
     examples, mistrusted = (sum(getattr(each, name) for each in tallies) for name in ("examples", "mistrusted"))
     if declined - examples > 3 * math.sqrt(declined + examples):  # more than half of what is drawn, beyond chance
-        told = f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
-        return "mistrusted", f"{told}; declared as limits they would not be drawn"
+        many = f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
+        return "mistrusted", f"{many}; declared as limits they would not be drawn"
     if 2 * mistrusted > examples:
         return "mistrusted", f"in {mistrusted} of {examples} cases the true outputs are nearly all zero"
     return "agrees", ""

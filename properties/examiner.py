@@ -31,6 +31,7 @@ from oracles.truth import Truth
 from oracles.verdict import MISTRUSTED, Verdict, joined, judge, thin
 
 FEW = 4  # a property that was hardly looked at is worth more than one that was not
+KNOWN_FAULT = "known fault"  # how the reason of a case begins that an entry of an --expected file sets aside
 SHRINKING = 10.0  # seconds spent on making a failure small
 RANDOM = ("narrow", "wide", "scaled", "gauss", "positive", "spread", "cancelling", "huge", "distinct", "ramp")
 
@@ -209,7 +210,7 @@ class Examiner:
         """Raise Unsupported where a known fault shows in the case, by its geometry or by the data given."""
         for known in self.known:
             if known.sets_aside(case, data):
-                raise Unsupported(f"known fault: {known.told()}")
+                raise Unsupported(f"{KNOWN_FAULT}: {known.told()}")
 
     def expect_exact(self, case: Case) -> None:
         """Raise Unsupported where the case's integers, drawn for another, are too large for this arithmetic."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet  # pytest itself needs it
 from packaging.version import InvalidVersion
 
+from impls.isolation.subject import IsolatedSubject
 from oracles import truth as truths
 from oracles.case import OPERATIONS, Case
 from properties import regions
@@ -170,7 +171,10 @@ def known(entries: list[Entry], examiner: Examiner) -> list[Entry]:
 
 
 def mended(entries: list[Entry], one: Callable[[Examiner, Case], bool], examiner: Examiner) -> Entry | None:
-    """Run the property on the cases that are listed with a region; the last entry whose case does not fail, or None."""
+    """Run the property on the cases that are listed with a region; the last entry whose case does not fail, or None.
+
+    What a fault leaves behind in its process, such as memory that is not the call's own, is no part of what follows.
+    """
     found, examiner.known = None, ()
     for entry in entries:
         if entry.region:
@@ -178,6 +182,8 @@ def mended(entries: list[Entry], one: Callable[[Examiner, Case], bool], examiner
             with contextlib.suppress(AssertionError):
                 one(examiner, Case.parse(entry.case))
             found = entry if examiner.failure is None else found
+            if isinstance(examiner.subject, IsolatedSubject):
+                examiner.subject.process.fresh()
     return found
 
 

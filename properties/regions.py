@@ -34,6 +34,25 @@ def _one_column(case: Case) -> bool:
     return g.C == 1 and g.horizontal.out == 1
 
 
+def _one_column_of_wide_windows(case: Case) -> bool:
+    horizontal = case.geometry.horizontal
+    return horizontal.out == 1 and horizontal.extent > 1
+
+
+def _columns_in_padding(case: Case) -> bool:
+    horizontal = case.geometry.horizontal
+    return {f for window in horizontal.windows for f, _ in window} != {*range(horizontal.extent)}
+
+
+def _evenly_dilated(case: Case) -> bool:
+    v, h = case.geometry.vertical, case.geometry.horizontal
+    return v.dilation == h.dilation > 1 and v.extent == h.extent
+
+
+def _windows_beside(case: Case) -> bool:
+    return not all(case.geometry.horizontal.windows)
+
+
 def _grouped_and_ragged(case: Case) -> bool:
     g = case.geometry
     return g.G > 1 and any(axis.ragged > axis.pad_after for axis in (g.vertical, g.horizontal))
@@ -43,8 +62,32 @@ def _uneven_padding(case: Case) -> bool:
     return any(axis.pad_before != axis.pad_after for axis in (case.geometry.vertical, case.geometry.horizontal))
 
 
+def _same_and_ragged(case: Case) -> bool:
+    return bool(case.same) and any(axis.ragged for axis in (case.geometry.vertical, case.geometry.horizontal))
+
+
+def _same_padded_before(case: Case) -> bool:
+    return bool(case.same) and any(axis.pad_before for axis in (case.geometry.vertical, case.geometry.horizontal))
+
+
 def _non_finite(case: Case, data: Data) -> bool:
     return any(not np.isfinite(array).all() for array in data.values() if array is not None)
+
+
+def _non_finite_and_unseen(case: Case, data: Data) -> bool:
+    x = data.get("x")
+    if x is None:
+        return False
+    rows, columns = (
+        {i for window in axis.windows for _, i in window} for axis in (case.geometry.vertical, case.geometry.horizontal)
+    )
+    unseen = np.ones(x.shape[2:], bool)
+    unseen[np.ix_(sorted(rows), sorted(columns))] = False
+    return bool((unseen & ~np.isfinite(x)).any())
+
+
+def _grouped_non_finite(case: Case, data: Data) -> bool:
+    return case.geometry.G > 1 and _non_finite(case, data)
 
 
 def _nan_and_padding(case: Case, data: Data) -> bool:
@@ -75,17 +118,30 @@ def _windows(below: Callable[[np.ndarray, float], np.ndarray]) -> Callable[[Case
 REGIONS = {
     "one_by_one_padded": Region("filters of 1 x 1 with padding", _one_by_one_padded),
     "one_column_of_one_channel": Region("one channel, and one column of outputs", _one_column),
+    "one_column_of_wide_windows": Region(
+        "one column of outputs, of windows of several columns", _one_column_of_wide_windows
+    ),
+    "columns_in_padding": Region("columns of the filters that meet nothing but padding", _columns_in_padding),
+    "windows_beside_the_image": Region("windows that lie in the padding beside the image", _windows_beside),
+    "evenly_dilated": Region("square filters with one dilation, above 1, along both axes", _evenly_dilated),
     "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
     "ceil_mode": Region("sizes that are rounded up", lambda case: case.geometry.vertical.ceil),
     "float64": Region("float64", lambda case: case.dtype == "float64"),
     "uneven_padding": Region("other padding before the image than after it", _uneven_padding),
     "grouped_and_ragged": Region("groups, and cells of the image after the last window", _grouped_and_ragged),
+    "same_and_ragged": Region("SAME, and cells of the image after the last window", _same_and_ragged),
+    "same_padded_before": Region("SAME, and padding before the image", _same_padded_before),
     "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
+    "non_finite_and_unseen": Region(
+        "a NaN or an infinity in a cell that no window holds", holds_data=_non_finite_and_unseen
+    ),
+    "grouped_non_finite": Region("groups, and a NaN or an infinity among the inputs", holds_data=_grouped_non_finite),
     "nan_and_padding": Region("a NaN among the inputs, and padding", holds_data=_nan_and_padding),
     "windows_of_minus_infinity": Region(
         "a window that holds -inf, and nothing but that and NaN",
         holds_data=_windows(lambda x, most: np.isneginf(x) | np.isnan(x)),
     ),
+    "windows_of_zeros": Region("a window that holds zeros alone", holds_data=_windows(lambda x, most: x == 0)),
     "windows_of_nan": Region("a window that holds NaN alone", holds_data=_windows(lambda x, most: np.isnan(x))),
     "windows_below_float32": Region(
         "a window that holds nothing above the lowest float32",

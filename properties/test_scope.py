@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 
 from hypothesis import strategies as st
 
@@ -55,6 +55,13 @@ def pairs(pools: bool) -> tuple[tuple[Axis, Axis], ...]:
     return tuple(sorted(found, key=lambda pair: (pair[0].size * pair[1].size, sum(axis.padded for axis in pair))))
 
 
+@lru_cache(maxsize=8)
+def within(subject: Examiner) -> tuple[tuple[Axis, Axis], ...]:
+    """The pairs that what is under test offers; all of them where it offers none."""
+    every = pairs(subject.operation in POOLING)
+    return tuple(pair for pair in every if not subject.declined(whole(subject, *pair))) or every
+
+
 def blocks() -> st.SearchStrategy[Case]:
     """Every block of the scope as one drawn case: Hypothesis ends when it has met them all."""
     numbers = st.just(None).flatmap(lambda _: st.sampled_from(range(_count(under_test()))))
@@ -62,12 +69,12 @@ def blocks() -> st.SearchStrategy[Case]:
 
 
 def _count(subject: Examiner) -> int:
-    return -(-len(pairs(subject.operation in POOLING)) // AT_ONCE)
+    return -(-len(within(subject)) // AT_ONCE)
 
 
 def scoped(subject: Examiner, number: int) -> Case:
     """Make the case that stands for a block: the first of its geometries."""
-    first = pairs(subject.operation in POOLING)[number * AT_ONCE]
+    first = within(subject)[number * AT_ONCE]
     return replace(whole(subject, *first), details=(("scope", str(number)),))
 
 
@@ -131,5 +138,5 @@ def members(subject: Examiner, case: Case) -> Iterator[Case]:
         yield case
         return
     begin = int(number) * AT_ONCE
-    for pair in pairs(subject.operation in POOLING)[begin : begin + AT_ONCE]:
+    for pair in within(subject)[begin : begin + AT_ONCE]:
         yield whole(subject, *pair)

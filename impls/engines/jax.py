@@ -22,6 +22,7 @@ class Jax:
     )  # fmt: skip
     subnormals = False  # XLA has the processor take them for 0
     dtypes: tuple[str, ...] = ("float32", "float64")
+    accumulator = "float32"
     options = ("asymmetric_padding", "pool_dilation", "same_padding")
 
     def __init__(self, variants: Sequence[str] = ()) -> None:
@@ -34,9 +35,10 @@ class Jax:
         self.jit = (lambda function: function) if "eager" in variants else jax.jit
         self.calls, self.stored = 0, ""
         if "float16" in variants:
-            self.dtypes = ("float16",)
+            self.dtypes, self.accumulator = ("float16",), "float16"  # windows are added up in their own format
         if "bfloat16" in variants:
             self.dtypes, self.storage, self.stored = ("float32",), "bfloat16", "bfloat16"
+            self.accumulator = "bfloat16"
 
     @refusing("jax")
     def conv2d(

@@ -10,6 +10,7 @@ from impls.engines.calls import Array, refusing
 from impls.engines.onnx_nodes import Node, OnnxNodes
 
 KEPT = 256  # sessions, each for all images that its filters or windows fit
+THREADED = 8  # of those that have threads of their own: with hundreds of threads a process comes to a stop
 
 
 class OnnxRuntime(OnnxNodes):
@@ -23,12 +24,13 @@ class OnnxRuntime(OnnxNodes):
         self.name = "+".join(["onnxruntime", *variants])
         self.opset = 18 if tuple(map(int, self.version.split(".")[:2])) >= (1, 14) else 11
         self.indices = "no-indices" not in variants
-        nan = "max_keeps_first_nan" if self.indices else "max_orders_nan"
-        self.conventions = (nan, "takes_any_window", "takes_empty_image")
+        ties = ("max_keeps_first_nan",) if self.indices else ("max_orders_nan", "max_takes_either_zero")
+        self.conventions = (*ties, "takes_any_window", "takes_empty_image")
         if "same-padding" in variants:
             self.options += ("same_padding",)
         self.constant = "constant-filters" in variants
         self.options_of_sessions = onnxruntime.SessionOptions()
+        kept = THREADED if "threads" in variants else KEPT
         self.options_of_sessions.intra_op_num_threads = 4 if "threads" in variants else 1
         if "unoptimized" in variants:
             self.options_of_sessions.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -36,7 +38,13 @@ class OnnxRuntime(OnnxNodes):
             self.dtypes = ("float64",)
             for operation in ("conv2d", "avg_pool2d", "l2_pool2d"):
                 setattr(self, operation, None)
-        self.session = lru_cache(KEPT)(lambda node, dtype: self._made(node.model(dtype, self.opset)))
+        self.session = lru_cache(kept)(lambda node, dtype: self._made(node.model(dtype, self.opset)))
+
+    def supports(self, operation: str, *, padding: Any = (0, 0), **parameters: Any) -> str | None:
+        """Return the reason why ONNX Runtime has no such answer, or another one, or None."""
+        if operation == "conv2d" and isinstance(padding, str) and max(parameters["dilation"]) > 1:
+            return "its Conv takes no dilation with SAME"
+        return super().supports(operation, padding=padding, **parameters)
 
     @refusing("onnxruntime")
     def run(self, node: Node, arrays: list[Array]) -> list[Array]:

@@ -118,7 +118,8 @@ class Paddle:
         return self.nn.conv2d(x, w, b, [*stride], spelled(padding), [*dilation], groups)
 
     def _gradients(self, y: Any, inputs: list[Any], dy: Array) -> tuple[Array, ...]:
-        return tuple(self._back(found) for found in self.paddle.grad([y], inputs, [self._there(dy)]))
+        y.backward(self._there(dy))  # as networks are trained; paddle.grad may crash in several threads
+        return tuple(self._back(each.grad) for each in inputs)
 
     def _there(self, array: Array) -> Any:
         return self.paddle.to_tensor(np.array(array, array.dtype.newbyteorder("="), order="C"))

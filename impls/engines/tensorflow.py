@@ -17,6 +17,7 @@ class TensorFlow:
     """
 
     dtypes: tuple[str, ...] = ("float32", "float64")
+    accumulator = "float32"
     subnormals = False
     options = ("asymmetric_padding", "same_padding")
 
@@ -29,10 +30,12 @@ class TensorFlow:
         nan = "max_keeps_first_nan" if self.argmax else "max_drops_nan"
         self.conventions = (nan, "takes_any_window", "takes_any_padding", "takes_empty_image")
         tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+        # Windows and biases are added up in the format of what is added.
         if "float16" in variants:
-            self.dtypes = ("float16",)
+            self.dtypes, self.accumulator = ("float16",), "float16"
         if "bfloat16" in variants:
             self.dtypes, self.storage, self.stored = ("float32",), "bfloat16", "bfloat16"
+            self.accumulator = "bfloat16"
         if "graph" in variants:
             self.traced: Callable[..., Any] = tensorflow.function
         else:

@@ -54,8 +54,9 @@ class TorchAsUsed(TorchAdapter):
 
     @contextmanager
     def settings(self) -> Iterator[None]:
-        """Leave oneDNN out where that is asked for."""
-        with super().settings(), self.torch.backends.mkldnn.flags(enabled=self.onednn):
+        """Leave oneDNN out where that is asked for, and NNPACK, whose transforms round, which would take its place."""
+        backends = self.torch.backends
+        with super().settings(), backends.mkldnn.flags(self.onednn), backends.nnpack.flags(self.onednn):
             yield
 
 

@@ -90,6 +90,33 @@ def test_beyond_the_region_of_a_known_fault_nothing_fails(tmp_path):
     assert done.returncode == 1, done.stdout
 
 
+def test_a_region_that_holds_most_cases_leaves_no_mistrust(tmp_path):
+    here = padded(tmp_path, "x.size and (x != x).any()")
+    name = "test_specials.py::test_non_finite_values_stay_local"
+    case = "conv2d float32 n1c1k1g1 i1k1s1p0,0d1 i2k1s1p0,0d1 nan seed=1"
+    entry = KNOWN | {"property": name, "case": case, "region": "non_finite"}
+    done = run(here, VALUES.replace("test_values.py", name), *QUICK, "--impl=padded.py", listed(here, entry))
+    assert done.returncode == 0, done.stdout
+
+
+TAINTED = """
+from mine import conv2d as right
+tainted = []
+def conv2d(x, w, b, **p):
+    if w.shape[2:] == (1, 1) and p['padding'] != (0, 0):
+        tainted.append(1)
+    y = right(x, w, b, **p)
+    return y + y.dtype.type(len(tainted))
+"""
+
+
+def test_what_a_listed_case_leaves_behind_disturbs_nothing(tmp_path):
+    here = fill(tmp_path)
+    (here / "padded.py").write_text(TAINTED)
+    done = run(here, VALUES, *QUICK, "--impl=padded.py", "--isolate=always", listed(here, KNOWN))
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_failure_beyond_the_region_is_one(tmp_path):
     here = padded(tmp_path, "w.shape[2:] in ((1, 1), (2, 2))")
     done = run(here, ONE, *QUICK, "--impl=padded.py", listed(here, KNOWN))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from impls import im2col
+from impls.subject import Subject
 from properties import test_scope as scope
+from properties.examiner import Examiner
 from properties.mutants.planting import variant
 from properties.selfcheck.running import examine
 
@@ -28,3 +30,11 @@ def test_every_geometry_is_called_in_one_run() -> None:
         is None
     )
     assert len(called) == 147 * scope.PARTNERS
+
+
+def test_of_all_that_is_small_only_what_is_offered_is_asked() -> None:
+    limited = Examiner(Subject("limited", variant(limits={"P": [0]})), "conv2d")
+    unpadded = [pair for pair in scope.pairs(False) if not any(axis.pad_before for axis in pair)]
+    assert [*scope.within(limited)] == unpadded != []
+    none = Examiner(Subject("none", variant(limits={"F": [9]})), "conv2d")
+    assert scope.within(none) == scope.pairs(False)
