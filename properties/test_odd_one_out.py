@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -76,19 +76,30 @@ def blocks() -> st.SearchStrategy[Case]:
     return numbers.map(lambda number: replace(next(members(under_test(), number)), details=(("odd", str(number)),)))
 
 
+@lru_cache(maxsize=8)
+def within(subject: Examiner) -> tuple[Member, ...]:
+    """The members that what is under test offers; all of them where it offers none."""
+    found = every(subject.operation not in CONVOLUTIONS)
+    return tuple(member for member in found if not subject.declined(made(subject, member))) or found
+
+
 def _count(subject: Examiner) -> int:
-    return -(-len(every(subject.operation not in CONVOLUTIONS)) // AT_ONCE)
+    return -(-len(within(subject)) // AT_ONCE)
+
+
+def made(subject: Examiner, member: Member, seed: int = 0) -> Case:
+    """Make the case of a member."""
+    operation, dtype = subject.operation, subject.formats[0]
+    C, K, G = member.channels if operation in CONVOLUTIONS else (member.channels[0], 0, 1)
+    geometry = Geometry(2, C, member.vertical, member.horizontal, K, G)
+    recipe = spelled("wide", operation, dtype, geometry, subject.arithmetic, seed)
+    return Case(operation, dtype, geometry, recipe, seed, details=(("odd", "one"),))
 
 
 def members(subject: Examiner, number: int) -> Iterator[Case]:
     """Give the cases of a block."""
-    operation, dtype = subject.operation, subject.formats[0]
-    convolves = operation in CONVOLUTIONS
-    for place, member in enumerate(every(not convolves)[number * AT_ONCE : (number + 1) * AT_ONCE]):
-        C, K, G = member.channels if convolves else (member.channels[0], 0, 1)
-        geometry = Geometry(2, C, member.vertical, member.horizontal, K, G)
-        recipe = spelled("wide", operation, dtype, geometry, subject.arithmetic, place)
-        yield Case(operation, dtype, geometry, recipe, place, details=(("odd", "one"),))
+    for seed, member in enumerate(within(subject)[number * AT_ONCE : (number + 1) * AT_ONCE]):
+        yield made(subject, member, seed)
 
 
 @law("values", FORWARD, blocks(), details=("odd",))
