@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -350,14 +349,17 @@ def _summed(tally: Tally, examiner: Examiner) -> tuple[str, str]:
     if not tally.examples:
         return ("unsupported", reasons) if reasons else ("not reached", "the budget was spent")
     tallies = examiner.tallies.values()
-    told = Counter[str]()
+    known, declined = 0, 0
     for each in tallies:
-        told.update(each.unsupported)
-    declined = sum(number for reason, number in told.items() if not reason.startswith(KNOWN_FAULT))
+        for reason, number in each.unsupported.items():
+            known, declined = (
+                (known + number, declined) if reason.startswith(KNOWN_FAULT) else (known, declined + number)
+            )
     examples, mistrusted = (sum(getattr(each, name) for each in tallies) for name in ("examples", "mistrusted"))
-    if declined - examples > 3 * math.sqrt(declined + examples):  # more than half of what is drawn, beyond chance
-        many = f"{declined} of {declined + examples} cases are declared unsupported: {reasons}"
-        return "mistrusted", f"{many}; declared as limits they would not be drawn"
+    drawn = declined + examples + known
+    if 2 * declined - drawn > 3 * math.sqrt(drawn):  # more than half of what is drawn, beyond chance
+        told = f"{declined} of {drawn} cases are declared unsupported: {reasons}"
+        return "mistrusted", f"{told}; declared as limits they would not be drawn"
     if 2 * mistrusted > examples:
         return "mistrusted", f"in {mistrusted} of {examples} cases the true outputs are nearly all zero"
     return "agrees", ""

@@ -53,6 +53,11 @@ def _windows_beside(case: Case) -> bool:
     return not all(case.geometry.horizontal.windows)
 
 
+def _stride_1_unlike(case: Case) -> bool:
+    g = case.geometry
+    return {*g.sizes["S"]} == {1} and g.vertical.pad_after != g.horizontal.pad_before
+
+
 def _grouped_and_ragged(case: Case) -> bool:
     g = case.geometry
     return g.G > 1 and any(axis.ragged > axis.pad_after for axis in (g.vertical, g.horizontal))
@@ -125,11 +130,15 @@ REGIONS = {
     "windows_beside_the_image": Region("windows that lie in the padding beside the image", _windows_beside),
     "evenly_dilated": Region("square filters with one dilation, above 1, along both axes", _evenly_dilated),
     "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
+    "stride_1_padded_unlike": Region(
+        "a stride of 1 along both axes, and another padding below the image than to its left", _stride_1_unlike
+    ),
     "ceil_mode": Region("sizes that are rounded up", lambda case: case.geometry.vertical.ceil),
     "float64": Region("float64", lambda case: case.dtype == "float64"),
     "uneven_padding": Region("other padding before the image than after it", _uneven_padding),
     "grouped_and_ragged": Region("groups, and cells of the image after the last window", _grouped_and_ragged),
     "same_and_ragged": Region("SAME, and cells of the image after the last window", _same_and_ragged),
+    "same_lower": Region("SAME_LOWER", lambda case: case.same == "same_lower"),
     "same_padded_before": Region("SAME, and padding before the image", _same_padded_before),
     "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
     "non_finite_and_unseen": Region(
