@@ -17,7 +17,7 @@ class OpenVino:
     """A namespace of the contract; OpenVINO has no L2 pooling, no gradients, and computes in float32 at most."""
 
     dtypes = ("float32",)
-    accumulator = "float32"
+    accumulator, subnormals = "float32", True
     conventions = ("max_drops_nan", "takes_any_padding", "takes_empty_image")
     options: tuple[str, ...] = ("asymmetric_padding", "pool_dilation", "ceil_mode", "same_padding")
 
@@ -42,6 +42,7 @@ class OpenVino:
         if self.narrow:
             self.settings["INFERENCE_PRECISION_HINT"], self.storage = "bf16", "bfloat16"
             self.accumulator = "bfloat16"  # biases are added to what is rounded
+            self.subnormals = False  # those of bfloat16 are taken for 0
         self.compiled = lru_cache(KEPT)(self._compiled)
 
     def supports(
@@ -98,7 +99,7 @@ class OpenVino:
     def _compiled(self, operator: str, shapes: tuple[tuple[int, ...], ...], attributes: tuple[Any, ...]) -> Any:
         inputs = [self.opset.parameter([*shape], np.float32) for shape in shapes]
         make: Callable[..., Any] = getattr(self.opset, operator)
-        # Between layers a network in bfloat16 keeps bfloat16; its last output alone would be float32. A maximum is both.
+        # Between layers a network in bfloat16 keeps it; its last output alone would be float32. A maximum is both.
         narrow = self.narrow and operator != "max_pool"
         given = [self.opset.convert(each, "bf16") for each in inputs] if narrow else inputs
         node = make(*given[:2], **dict(attributes))
