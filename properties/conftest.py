@@ -327,7 +327,9 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
             row = Row(**common, **counts, verdict=verdict.kind, case=str(case), message=text)
             rows.insert(0, row.to_json())
         else:
-            verdict_, reason = _summed(tally, examiner, cut_short=CUT_SHORT in item.stash)
+            verdict_, reason = _summed(
+                tally, examiner, cut_short=CUT_SHORT in item.stash, glance=item.config.option.glance
+            )
             if verdict_ == "agrees" and CUT_SHORT in item.stash:
                 reason = "the budget was spent"
             rows.append(Row(**common, **counts, verdict=verdict_, reason=reason).to_json())
@@ -341,7 +343,7 @@ def _where(item: pytest.Function) -> str:
     return f"{path.as_posix()}::{item.originalname}"
 
 
-def _summed(tally: Tally, examiner: Examiner, *, cut_short: bool) -> tuple[str, str]:
+def _summed(tally: Tally, examiner: Examiner, *, cut_short: bool, glance: bool) -> tuple[str, str]:
     """The verdict on one format where nothing failed, and its reason. Thin evidence is looked for over all formats."""
     if examiner.failure is not None:
         return "not reached", f"the search ended at a failure in {examiner.failure[0].dtype}"
@@ -354,7 +356,7 @@ def _summed(tally: Tally, examiner: Examiner, *, cut_short: bool) -> tuple[str, 
     declined = sum(number for _, number in declared) - known
     examples, mistrusted = (sum(getattr(each, name) for each in tallies) for name in ("examples", "mistrusted"))
     drawn = declined + examples + known
-    if 2 * declined - drawn > 3 * math.sqrt(drawn):  # more than half of what is drawn, beyond chance
+    if not glance and 2 * declined - drawn > 3 * math.sqrt(drawn):  # more than half of what is drawn, beyond chance
         told = f"{declined} of {drawn} cases are declared unsupported: {reasons}"
         return "mistrusted", f"{told}; declared as limits they would not be drawn"
     chance = 3 * math.sqrt(examples) if cut_short else 0  # a few cases, which is marked as well

@@ -58,6 +58,10 @@ def _stride_1_unlike(case: Case) -> bool:
     return {*g.sizes["S"]} == {1} and g.vertical.pad_after != g.horizontal.pad_before
 
 
+def _one_line_of_wide_windows(case: Case) -> bool:
+    return any(axis.out == 1 and axis.extent > 1 for axis in (case.geometry.vertical, case.geometry.horizontal))
+
+
 def _grouped_and_ragged(case: Case) -> bool:
     g = case.geometry
     return g.G > 1 and any(axis.ragged > axis.pad_after for axis in (g.vertical, g.horizontal))
@@ -125,6 +129,9 @@ REGIONS = {
     "one_column_of_one_channel": Region("one channel, and one column of outputs", _one_column),
     "one_column_of_wide_windows": Region(
         "one column of outputs, of windows of several columns", _one_column_of_wide_windows
+    ),
+    "one_line_of_wide_windows": Region(
+        "one row or column of outputs, of windows of several rows or columns", _one_line_of_wide_windows
     ),
     "columns_in_padding": Region("columns of the filters that meet nothing but padding", _columns_in_padding),
     "windows_beside_the_image": Region("windows that lie in the padding beside the image", _windows_beside),

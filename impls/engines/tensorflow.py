@@ -50,6 +50,8 @@ class TensorFlow:
             return "its SAME puts an odd cell after the image"
         if operation == "conv2d_backward" and (groups > 1 or max(dilation) > 1):
             return "on the CPU it has no gradients of convolutions with groups or dilation"
+        if operation == "max_pool2d" and self.argmax and not x_shape[0]:
+            return "its max pooling with argmax takes no empty batch"
         if operation.startswith("conv"):
             return None if x_shape[0] else "its convolution of an empty batch has another shape"
         if padding == "same_upper":
