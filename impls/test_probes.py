@@ -111,6 +111,7 @@ def test_the_arrays_of_the_caller_are_never_handed_over():
         "kept": {"others": others},
         "sequence": {"others": others},
         "in_place": {"index": 0, "values": 1.0},
+        "after_other": {"other": "conv2d", "first": others[0]},
         "after_refusal": {"invalid": others[0]},
         "threads": {"others": others},
     }
