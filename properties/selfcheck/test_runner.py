@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from properties.selfcheck.command_line import QUICK, VALUES, run
+from properties.selfcheck.command_line import QUICK, VALUES, fill, run
 from reports import ledger
 
 EXACTLY = f"{VALUES}::test_output_equals_the_definition_exactly"
@@ -124,3 +124,20 @@ def test_a_later_failure_of_an_operation_is_told_in_brief(here):
     assert done.stdout.count("flipped.py: conv2d differs") == 2
     assert done.stdout.count("not made smaller, as conv2d had failed before") == 1
     assert done.stdout.count("see it alone:") == 1
+
+
+DECLINING = """
+from mine import conv2d
+def supports(operation, *, stride, **_):
+    return None if tuple(stride) == (1, 1) else "strides are to come"
+"""
+
+
+@pytest.mark.parametrize(("glance", "status"), [((), 1), (("--glance",), 0)])
+def test_what_is_mostly_declined_is_mistrusted_but_at_a_glance(tmp_path, glance, status):
+    here = fill(tmp_path)
+    (here / "declining.py").write_text(DECLINING)
+    one = f"{VALUES}::test_output_equals_the_definition_exactly"
+    done = run(here, one, *QUICK, "--impl=declining.py", *glance)
+    assert done.returncode == status, done.stdout
+    assert ("cases are declared unsupported" in done.stdout) == (not glance)
