@@ -49,8 +49,8 @@ def _evenly_dilated(case: Case) -> bool:
     return v.dilation == h.dilation > 1 and v.extent == h.extent
 
 
-def _windows_beside(case: Case) -> bool:
-    return not all(case.geometry.horizontal.windows)
+def _windows_in_padding(case: Case) -> bool:
+    return not all(case.geometry.vertical.windows + case.geometry.horizontal.windows)
 
 
 def _stride_1_unlike(case: Case) -> bool:
@@ -134,7 +134,7 @@ REGIONS = {
         "one row or column of outputs, of windows of several rows or columns", _one_line_of_wide_windows
     ),
     "columns_in_padding": Region("columns of the filters that meet nothing but padding", _columns_in_padding),
-    "windows_beside_the_image": Region("windows that lie in the padding beside the image", _windows_beside),
+    "windows_in_padding": Region("windows that hold no cell of the image", _windows_in_padding),
     "evenly_dilated": Region("square filters with one dilation, above 1, along both axes", _evenly_dilated),
     "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
     "stride_1_padded_unlike": Region(
