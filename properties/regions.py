@@ -62,6 +62,11 @@ def _one_line_of_wide_windows(case: Case) -> bool:
     return any(axis.out == 1 and axis.extent > 1 for axis in (case.geometry.vertical, case.geometry.horizontal))
 
 
+def _one_line_of_many_channels(case: Case) -> bool:
+    g = case.geometry
+    return g.C // g.G > 32 and 1 in (g.vertical.size, g.horizontal.size)
+
+
 def _grouped_and_ragged(case: Case) -> bool:
     g = case.geometry
     return g.G > 1 and any(axis.ragged > axis.pad_after for axis in (g.vertical, g.horizontal))
@@ -132,6 +137,9 @@ REGIONS = {
     ),
     "one_line_of_wide_windows": Region(
         "one row or column of outputs, of windows of several rows or columns", _one_line_of_wide_windows
+    ),
+    "one_line_of_many_channels": Region(
+        "an image of one row or column, and more than 32 channels in a group", _one_line_of_many_channels
     ),
     "columns_in_padding": Region("columns of the filters that meet nothing but padding", _columns_in_padding),
     "windows_in_padding": Region("windows that hold no cell of the image", _windows_in_padding),
