@@ -84,6 +84,10 @@ def _same_padded_before(case: Case) -> bool:
     return bool(case.same) and any(axis.pad_before for axis in (case.geometry.vertical, case.geometry.horizontal))
 
 
+def _same_and_other_dilation(case: Case) -> bool:
+    return bool(case.same) and ("change", "dilation") in case.details
+
+
 def _non_finite(case: Case, data: Data) -> bool:
     return any(not np.isfinite(array).all() for array in data.values() if array is not None)
 
@@ -153,6 +157,7 @@ REGIONS = {
     "uneven_padding": Region("other padding before the image than after it", _uneven_padding),
     "grouped_and_ragged": Region("groups, and cells of the image after the last window", _grouped_and_ragged),
     "same_and_ragged": Region("SAME, and cells of the image after the last window", _same_and_ragged),
+    "same_and_other_dilation": Region("SAME, in calls of which one has another dilation", _same_and_other_dilation),
     "same_lower": Region("SAME_LOWER", lambda case: case.same == "same_lower"),
     "same_padded_before": Region("SAME, and padding before the image", _same_padded_before),
     "non_finite": Region("a NaN or an infinity among the inputs", holds_data=_non_finite),
