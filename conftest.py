@@ -101,9 +101,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--budget", type=float, default=60.0, metavar="SECONDS",
         help="time for each implementation, shared out over the properties (default: %(default)s)",
     )  # fmt: skip
-    group.addoption(
-        "--glance", action="store_true", help="a short look: that most is not reached, or not offered, is no failure"
-    )
+    group.addoption("--glance", action="store_true", help="a short look: what is not reached or offered is no failure")
     group.addoption("--results", metavar="DIR", help="where verdicts are kept (default: results/ of the clone)")
 
 

@@ -148,7 +148,8 @@ def test_a_pool_over_the_whole_plane_is_like_any_other(shape: tuple[int, ...], d
     want = im2col.avg_pool2d_backward(dy, shape, **keywords)
     assert_same(pools.avg_pool2d_backward(dy, shape, **keywords), want)
     got, want = (each.l2_pool2d_backward(x, dy, **keywords) for each in (pools, im2col))
-    np.testing.assert_allclose(got, want, rtol=4 * float(np.finfo(dtype).eps))
+    n = shape[2] * shape[3]  # n/2 + 5 + overlap roundings on each side: oracles/rounding.py
+    np.testing.assert_allclose(got, want, rtol=(n / 2 + 6) * float(np.finfo(dtype).eps))
 
 
 def test_a_nan_that_no_window_sees_has_no_gradient() -> None:
