@@ -119,14 +119,14 @@ def held(subject: Subject, case: Case, result: Any, count: int = PLACES, data: D
     On the case's own data, unless others are given.
     """
     if data is None:
-        return standard(case, count, arithmetic(subject)).verdict(result)
+        return standard(case, count).verdict(result, arithmetic(subject))
     return sampled.verdict(case, data, result, count=count, arithmetic=arithmetic(subject))
 
 
 @lru_cache(maxsize=8)
-def standard(case: Case, count: int, rounding: Arithmetic) -> sampled.Standard:
+def standard(case: Case, count: int) -> sampled.Standard:
     """Find out once what the results of all implementations are held against, on the case's own data."""
-    return sampled.Standard(case, inputs(case), count, rounding)
+    return sampled.Standard(case, inputs(case), count)
 
 
 def arithmetic(subject: Subject) -> Arithmetic:

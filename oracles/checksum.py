@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -31,20 +32,118 @@ OURS = FORMATS["float64"].u  # of the sums made here
 CHANCE = 1e-12  # of blaming correct sums on real data
 
 
-def verdict(case: Case, data: Given, name: str, output: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Verdict:
-    """Hold one output of a convolution, of the right shape and dtype, against sums that meet each of its elements.
+class Checksum:
+    """What sums over one output of a convolution must be, made of the inputs once, for any number of outputs.
 
     data holds finite x, w and perhaps b, or x, w and dy.
     """
-    return judging(case, data, name, arithmetic)(output)
 
+    def __init__(self, case: Case, data: Given, name: str) -> None:
+        self.case, self.data, self.name = case, data, name
+        self._sides: dict[tuple[Norm, Norm], tuple[np.ndarray, np.ndarray]] = {}
 
-def judging(case: Case, data: Given, name: str, arithmetic: Arithmetic = DIRECT) -> Callable[[np.ndarray], Verdict]:
-    """Sum up the inputs once, and give the function that holds any number of outputs against these sums."""
-    number = FORMATS[case.dtype]
-    if recipe(case).kind != "bounded" and arithmetic.sums(number).digits <= number.digits:
-        return _modular(case, data, name, arithmetic)
-    return _bounded(case, data, name, arithmetic)
+    def verdict(self, output: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Verdict:
+        """Hold one output, of the right shape and dtype, against sums that meet each of its elements."""
+        number = FORMATS[self.case.dtype]
+        if recipe(self.case).kind != "bounded" and arithmetic.sums(number).digits <= number.digits:
+            return self._modular(output, arithmetic)
+        return self._bounded(output, arithmetic)
+
+    @cached_property
+    def _integers(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Give the exponent of the unit, the weights, and the sums in that unit modulo 2**64."""
+        g, name, case = self.case.geometry, self.name, self.case
+        powers = {key: spacing(array) for key, array in self.data.items()}
+        powers["b"] = power = unit(self.data, name)
+        if name == "y":  # products and bias meet in units of 2**power, so x may have to be shifted
+            powers["x"] = power - powers["w"]
+        integers = {
+            key: np.ldexp(each.astype(np.float64), -powers[key]).astype(np.int64) for key, each in self.data.items()
+        }
+        weights = case.rng(2).integers(-(2**62), 2**62, _folded(g, name)) * 2 + 1
+        return power, weights, _folded_sums(g, integers, name, weights)
+
+    def _modular(self, output: np.ndarray, arithmetic: Arithmetic) -> Verdict:
+        """Compare integers modulo 2**64."""
+        name, (power, weights, sums) = self.name, self._integers
+        found = np.ldexp(output.astype(np.float64), -power)
+        if arithmetic.transforms:
+            found = np.rint(found)
+        with np.errstate(invalid="ignore"):
+            whole = (np.abs(found) < 2.0**62) & (found == np.rint(found))
+        if not whole.all():
+            place = np.unravel_index(int(whole.argmin()), whole.shape)
+            return _wrong(name, f"{int((~whole).sum())} of {whole.size} elements are no sums of the inputs", place)
+        wrong = _fold(found.astype(np.int64), name, self.case.geometry, weights) != sums
+        if not wrong.any():
+            return Verdict(elements=output.size)
+        place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        return _wrong(name, f"{int(wrong.sum())} of {wrong.size} exact sums {OVER[name]} differ", place)
+
+    @cached_property
+    def _reals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Give signs +-1, the float64 sums with them, those of the magnitudes, and the greatest of what is summed."""
+        g, name = self.case.geometry, self.name
+        real = {key: array.astype(np.float64) for key, array in self.data.items()}
+        signs = self.case.rng(2).choice([-1.0, 1.0], _folded(g, name))
+        sums = _folded_sums(g, real, name, signs)
+        sizes, ones = {key: np.abs(array) for key, array in real.items()}, np.ones(signs.shape)
+        total, most = (_folded_sums(g, sizes, name, ones, how) for how in (np.sum, np.max))
+        return signs, sums, total, most
+
+    def _bounded(self, output: np.ndarray, arithmetic: Arithmetic) -> Verdict:
+        """Compare float64 sums with signs +-1."""
+        name, g, number = self.name, self.case.geometry, FORMATS[self.case.dtype]
+        signs, sums, total, _ = self._reals
+        accumulator, n, count = arithmetic.sums(number), terms(g, name), _folds(g, name)
+        parts = [(np.array(count * (n + 2) * number.h), np.array(math.sqrt(count) * (n + 2) * number.h))]
+        if recipe(self.case).kind == "bounded":
+            parts += self._errors(arithmetic)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = output.astype(np.float64)
+            error = np.abs(_fold(found, name, g, signs) - sums)
+        error = np.where(np.isnan(error), np.inf, error)
+        if accumulator.digits > number.digits:  # stored once more: u |y| for each, y being near what was found
+            near, ones = number.u / (1 - number.u) * np.abs(found), np.ones(signs.shape)
+            parts = [(a * (1 + 3 * number.u), b * (1 + 3 * number.u)) for a, b in parts]
+            parts.append((_fold(near, name, g, ones), np.sqrt(_fold(near * near, name, g, ones))))
+        likely = math.sqrt(2 * math.log(2 * max(1, error.size) / CHANCE))
+        bound = np.minimum(sum(part for part, _ in parts), likely * sum(part for _, part in parts))
+        bound = bound + rounding.gamma(n + count + 3, OURS) * total
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratio = np.where(error == 0, 0.0, error / bound)
+        ratio[np.isnan(ratio) | np.isinf(error)] = math.inf  # in a narrow format what is found is part of the bound
+        if (ratio <= 1).all():
+            return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size, bounded=output.size > 0)
+        place = np.unravel_index(int(ratio.argmax()), ratio.shape)
+        told = f"{int((ratio > 1).sum())} of {ratio.size} sums {OVER[name]} are further off than rounding explains"
+        return _wrong(name, told, place, float(ratio[place]))
+
+    def _errors(self, arithmetic: Arithmetic) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Bound the errors of the elements of one sum: pairs (sum of the bounds, root of the sum of their squares).
+
+        Where A_k are their magnitudes, sum A_k**2 is at most the greatest of them times their sum.
+        """
+        name, g, form = self.name, self.case.geometry, arithmetic.sums(FORMATS[self.case.dtype])
+        _, _, total, most = self._reals
+        n, root, one = terms(g, name), np.sqrt(most * total), np.ones(())
+        relative = float(rounding.sums(n, one, form, signs=recipe(self.case).signs))
+        if arithmetic.tf32:
+            relative = max(relative, float(rounding.tf32(n, one)))
+        parts = [(relative * total, relative * root)]
+        ways: list[tuple[Norm, Norm, float]] = []
+        if arithmetic.fft:
+            ways.append((_l2, _l2, float(rounding.fft(rounding.points(g), one, 0.0, form))))
+        if arithmetic.winograd is not None and arithmetic.winograd.applies(g):
+            # |A^T| (|G||w||G^T| * |B^T||d||B|) |A| <= amplification sum|w| max|d|
+            ways.append((_largest, _l1, arithmetic.winograd.growth(g, form.u)))
+        for left, right, scale in ways if name != "db" else ():
+            if (left, right) not in self._sides:
+                sizes = {key: np.abs(array.astype(np.float64)) for key, array in self.data.items()}
+                self._sides[left, right] = _norms(g, sizes, name, left, right)
+            sides = self._sides[left, right]
+            parts.append((scale * sides[0], scale * sides[1]))
+        return parts
 
 
 def terms(g: Geometry, name: str) -> int:
@@ -72,100 +171,6 @@ def unit(data: Given, name: str) -> int:
 
 
 OVER = {"y": "over all k", "dx": "over all c", "dw": "over the k of a group", "db": "of dy"}
-
-
-def _modular(case: Case, data: Given, name: str, arithmetic: Arithmetic) -> Callable[[np.ndarray], Verdict]:
-    """Compare integers modulo 2**64."""
-    g, power = case.geometry, unit(data, name)
-    powers = {key: spacing(array) for key, array in data.items()} | {"b": power}
-    if name == "y":  # products and bias meet in units of 2**power, so x may have to be shifted
-        powers["x"] = power - powers["w"]
-    integers = {key: np.ldexp(array.astype(np.float64), -powers[key]).astype(np.int64) for key, array in data.items()}
-    weights = case.rng(2).integers(-(2**62), 2**62, _folded(g, name)) * 2 + 1
-    sums = _folded_sums(g, integers, name, weights)
-
-    def judged(output: np.ndarray) -> Verdict:
-        found = np.ldexp(output.astype(np.float64), -power)
-        if arithmetic.transforms:
-            found = np.rint(found)
-        with np.errstate(invalid="ignore"):
-            whole = (np.abs(found) < 2.0**62) & (found == np.rint(found))
-        if not whole.all():
-            place = np.unravel_index(int(whole.argmin()), whole.shape)
-            return _wrong(name, f"{int((~whole).sum())} of {whole.size} elements are no sums of the inputs", place)
-        wrong = _fold(found.astype(np.int64), name, g, weights) != sums
-        if not wrong.any():
-            return Verdict(elements=output.size)
-        place = np.unravel_index(int(wrong.argmax()), wrong.shape)
-        return _wrong(name, f"{int(wrong.sum())} of {wrong.size} exact sums {OVER[name]} differ", place)
-
-    return judged
-
-
-def _bounded(case: Case, data: Given, name: str, arithmetic: Arithmetic) -> Callable[[np.ndarray], Verdict]:
-    """Compare float64 sums with signs +-1."""
-    g, number = case.geometry, FORMATS[case.dtype]
-    real = {key: array.astype(np.float64) for key, array in data.items()}
-    signs = case.rng(2).choice([-1.0, 1.0], _folded(g, name))
-    sums = _folded_sums(g, real, name, signs)
-    sizes = {key: np.abs(array) for key, array in real.items()}
-    ones = np.ones(signs.shape)
-    total, most = (_folded_sums(g, sizes, name, ones, how) for how in (np.sum, np.max))
-    accumulator, n, count = arithmetic.sums(number), terms(g, name), _folds(g, name)
-    within = [(np.array(count * (n + 2) * number.h), np.array(math.sqrt(count) * (n + 2) * number.h))]
-    if recipe(case).kind == "bounded":
-        within += _errors(case, sizes, name, arithmetic, total, most)
-    del real, sizes  # all that is kept is as large as a channel
-
-    def judged(output: np.ndarray) -> Verdict:
-        parts = within
-        with np.errstate(invalid="ignore", over="ignore"):
-            found = output.astype(np.float64)
-            error = np.abs(_fold(found, name, g, signs) - sums)
-        error = np.where(np.isnan(error), np.inf, error)
-        if accumulator.digits > number.digits:  # stored once more: u |y| for each, y being near what was found
-            near = number.u / (1 - number.u) * np.abs(found)
-            parts = [(a * (1 + 3 * number.u), b * (1 + 3 * number.u)) for a, b in parts]
-            parts.append((_fold(near, name, g, ones), np.sqrt(_fold(near * near, name, g, ones))))
-        likely = math.sqrt(2 * math.log(2 * max(1, error.size) / CHANCE))
-        bound = np.minimum(sum(part for part, _ in parts), likely * sum(part for _, part in parts))
-        bound = bound + rounding.gamma(n + count + 3, OURS) * total
-        with np.errstate(over="ignore", invalid="ignore"):
-            ratio = np.where(error == 0, 0.0, error / bound)
-        ratio[np.isnan(ratio) | np.isinf(error)] = math.inf  # in a narrow format what is found is part of the bound
-        if (ratio <= 1).all():
-            return Verdict(ratio=float(ratio.max(initial=0.0)), elements=output.size, bounded=output.size > 0)
-        place = np.unravel_index(int(ratio.argmax()), ratio.shape)
-        told = f"{int((ratio > 1).sum())} of {ratio.size} sums {OVER[name]} are further off than rounding explains"
-        return _wrong(name, told, place, float(ratio[place]))
-
-    return judged
-
-
-def _errors(
-    case: Case, sizes: Given, name: str, arithmetic: Arithmetic, total: np.ndarray, most: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Bound the errors of the elements of one sum: pairs (sum of the bounds, root of the sum of their squares).
-
-    total is the sum of the magnitudes A_k, most at least the greatest of them: sum A_k**2 <= most * total.
-    """
-    g, form, n = case.geometry, arithmetic.sums(FORMATS[case.dtype]), terms(case.geometry, name)
-    root = np.sqrt(most * total)
-    one = np.ones(())
-    relative = float(rounding.sums(n, one, form, signs=recipe(case).signs))
-    if arithmetic.tf32:
-        relative = max(relative, float(rounding.tf32(n, one)))
-    parts = [(relative * total, relative * root)]
-    ways: list[tuple[Norm, Norm, float]] = []
-    if arithmetic.fft:
-        ways.append((_l2, _l2, float(rounding.fft(rounding.points(g), one, 0.0, form))))
-    if arithmetic.winograd is not None and arithmetic.winograd.applies(g):
-        # |A^T| (|G||w||G^T| * |B^T||d||B|) |A| <= amplification sum|w| max|d|
-        ways.append((_largest, _l1, arithmetic.winograd.growth(g, form.u)))
-    for left, right, scale in ways if name != "db" else ():
-        sides = _norms(g, sizes, name, left, right)
-        parts.append((scale * sides[0], scale * sides[1]))
-    return parts
 
 
 Norm = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from oracles import checksum, cuts, rounding, tapwise
+from oracles import cuts, rounding, tapwise
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
-from oracles.checksum import terms, unit
+from oracles.checksum import Checksum, terms
 from oracles.data import recipe
-from oracles.formats import FORMATS, Format
+from oracles.elements import Elements, total
+from oracles.formats import FORMATS
 from oracles.geometry import Axis, Geometry
 from oracles.rounding import DIRECT, Arithmetic
 from oracles.truth import Truth
 from oracles.verdict import DIFFERS, Verdict, form, joined, judge, untold
-from oracles.winograd import Winograd
 
 Arrays = Mapping[str, np.ndarray | None]
 Given = dict[str, np.ndarray]
@@ -37,47 +37,84 @@ def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmet
     Where count is 0 no places are looked at. data is what truth.inputs gives; result is the output, or the tuple of
     them. What is not finite is only sampled.
     """
-    return Standard(case, data, count, arithmetic).verdict(result)
+    return Standard(case, data, count).verdict(result, arithmetic)
 
 
 class Standard:
-    """What results on some data are held against, found once for any number of results. Parameters as in `verdict`."""
+    """What results on some data are held against, worked out once for any number of results and ways of computing.
 
-    def __init__(self, case: Case, data: Arrays, count: int = 200, arithmetic: Arithmetic = DIRECT) -> None:
-        self.case, self.data, self.count, self.arithmetic = case, data, count, arithmetic
-        self._parts: dict[str, tuple[np.ndarray, Truth | None, Callable[[np.ndarray], Verdict]]] = {}
-        self._rng = case.rng(1)
+    Parameters as in `verdict`.
+    """
 
-    def verdict(self, result: Any) -> Verdict:
+    def __init__(self, case: Case, data: Arrays, count: int = 200) -> None:
+        self.case = case
+        self.outputs = [_Output(case, _given(data), name, count) for name in outputs(case.operation)]
+
+    def verdict(self, result: Any, arithmetic: Arithmetic = DIRECT) -> Verdict:
         """Hold one result against the standard."""
-        names, case = outputs(self.case.operation), self.case
-        results = (result,) if len(names) == 1 else result
-        if not isinstance(results, (tuple, list)) or len(results) != len(names):
-            return Verdict(DIFFERS, f"returned {type(result).__name__} where {', '.join(names)} are due", math.inf)
+        results = (result,) if len(self.outputs) == 1 else result
+        if not isinstance(results, (tuple, list)) or len(results) != len(self.outputs):
+            names = ", ".join(output.name for output in self.outputs)
+            return Verdict(DIFFERS, f"returned {type(result).__name__} where {names} are due", math.inf)
         found = []
-        for name, output in zip(names, results, strict=True):
-            if untold(name, output):
+        for due, output in zip(self.outputs, results, strict=True):
+            if untold(due.name, output):
                 continue
-            dtype = np.dtype(np.int64 if name == "switches" else FORMATS[case.dtype].array)
-            complaint = form(name, output, shape_of(case, name), dtype)
+            dtype = np.dtype(np.int64 if due.name == "switches" else FORMATS[self.case.dtype].array)
+            complaint = form(due.name, output, shape_of(self.case, due.name), dtype)
             if complaint:
                 return Verdict(DIFFERS, complaint, math.inf)
-            places, truth, all_of = self._part(name)
-            found += [all_of(output)] if truth is None else [_judged(truth, output, places), all_of(output)]
+            if due.count:
+                found.append(_judged(due.truth(arithmetic), output, due.places))
+            found.append(due.whole(output, arithmetic))
         return joined(found)
 
-    def _part(self, name: str) -> tuple[np.ndarray, Truth | None, Callable[[np.ndarray], Verdict]]:
-        """Give the places of an output that are looked at, the truth there, if any are, and what judges all of it."""
-        if name not in self._parts:
-            case, all_of = self.case, judging(self.case, self.data, name, self.arithmetic)
-            if not self.count:
-                self._parts[name] = np.zeros((0, 0), np.int64), None, all_of
-                return self._parts[name]
-            count = max(8, min(self.count, SUMMANDS // max(1, terms(case.geometry, name))))
-            places = sample(shape_of(case, name), count, self._rng)
-            truth = at(case, self.data, name, places, self.arithmetic)
-            self._parts[name] = places, truth, all_of
-        return self._parts[name]
+
+class _Output:
+    """One output of an operation: the truth at some places of it, and what judges all of it."""
+
+    def __init__(self, case: Case, data: Given, name: str, count: int) -> None:
+        self.case, self.data, self.name, self.count = case, data, name, count
+        self._sampled: dict[Arithmetic, Truth] = {}
+        self._complete: dict[Arithmetic, Truth] = {}
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where it is sampled; (places, axes)."""
+        count = max(8, min(self.count, SUMMANDS // max(1, terms(self.case.geometry, self.name))))
+        return sample(shape_of(self.case, self.name), count, self.case.rng(1))
+
+    @cached_property
+    def _elements(self) -> Elements:
+        return Elements(self.case, self.data, self.name, self.places)
+
+    @cached_property
+    def _checksum(self) -> Checksum:
+        return Checksum(self.case, self.data, self.name)
+
+    def truth(self, arithmetic: Arithmetic) -> Truth:
+        """Give the truth at the places."""
+        if self.case.operation in CONVOLUTIONS:
+            return self._elements.truth(arithmetic)
+        arithmetic = replace(arithmetic, accuracy="direct")  # no pool is computed by a transform
+        if arithmetic not in self._sampled:
+            self._sampled[arithmetic] = _of_pools(self.case, self.data, self.name, self.places, arithmetic)
+        return self._sampled[arithmetic]
+
+    def whole(self, output: np.ndarray, arithmetic: Arithmetic) -> Verdict:
+        """Hold all elements against checksums, or those of pools each by itself; agrees where data are not finite."""
+        if not self._finite:
+            return Verdict()
+        if self.case.operation in CONVOLUTIONS:
+            return self._checksum.verdict(output, arithmetic)
+        arithmetic = replace(arithmetic, accuracy="direct")
+        if arithmetic not in self._complete:
+            self._complete[arithmetic] = tapwise.truth(self.case, self.data, self.name, arithmetic)
+        return judge((self._complete[arithmetic],), output)
+
+    @cached_property
+    def _finite(self) -> bool:
+        return all(np.isfinite(array).all() for array in self.data.values())
 
 
 def whole(case: Case, data: Arrays, name: str, output: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Verdict:
@@ -85,18 +122,11 @@ def whole(case: Case, data: Arrays, name: str, output: np.ndarray, arithmetic: A
 
     Agrees, having looked at no element, where the data are not finite.
     """
-    return judging(case, data, name, arithmetic)(output)
+    return _Output(case, _given(data), name, 0).whole(output, arithmetic)
 
 
-def judging(case: Case, data: Arrays, name: str, arithmetic: Arithmetic = DIRECT) -> Callable[[np.ndarray], Verdict]:
-    """Give the function that holds all elements of one output against what is worked out here once."""
-    given = {key: array for key, array in data.items() if array is not None}
-    if not all(np.isfinite(array).all() for array in given.values()):
-        return lambda output: Verdict()
-    if case.operation in CONVOLUTIONS:
-        return checksum.judging(case, given, name, arithmetic)
-    truth = tapwise.truth(case, given, name, arithmetic)
-    return lambda output: judge((truth,), output)
+def _given(data: Arrays) -> Given:
+    return {key: array for key, array in data.items() if array is not None}
 
 
 def outputs(operation: str) -> tuple[str, ...]:
@@ -131,22 +161,9 @@ def _marks(extent: int) -> list[int]:
 
 def at(case: Case, data: Arrays, name: str, places: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Truth:
     """Find the truth about one output at the places (places, axes); value, rest and bound are (places,)."""
-    given = {key: array for key, array in data.items() if array is not None}
     if case.operation in CONVOLUTIONS:
-        rounds = arithmetic.transforms and recipe(case).kind != "bounded"
-        half = 0.499999 * 2.0 ** unit(given, name) if rounds else None
-        found = [_of_convolution(case, given, name, tuple(place), arithmetic, half) for place in places.tolist()]
-    elif case.operation == "max_pool2d_backward":
-        found = [_of_switches(case, given, tuple(place), arithmetic) for place in places.tolist()]
-    else:
-        found = [_of_pool(case, given, name, tuple(place), arithmetic) for place in places.tolist()]
-    number = FORMATS[case.dtype]
-    bound = None
-    if any(element.bound is not None for element in found):  # what must be exact, among others: half a last digit
-        bound = np.array([number.u * abs(e.value) + number.h if e.bound is None else e.bound for e in found])
-    kind = np.int64 if name == "switches" else np.float64
-    values = np.array([element.value for element in found], kind)
-    return Truth(name, values, np.array([element.rest for element in found], np.float64), bound, number)
+        return Elements(case, _given(data), name, places).truth(arithmetic)
+    return _of_pools(case, _given(data), name, places, arithmetic)
 
 
 @dataclass(frozen=True)
@@ -178,138 +195,22 @@ def _judged(truth: Truth, output: np.ndarray, places: np.ndarray) -> Verdict:
     return replace(together, message=message, ratio=worst.ratio, place=(truth.name, tuple(place)), want=worst.want)
 
 
-# convolutions: the two blocks whose products make an element, gathered by counting
-
-
-def _of_convolution(
-    case: Case, data: Given, name: str, place: Place, arithmetic: Arithmetic, half: float | None
-) -> _Element:
-    """Sum up one element; `half`: what a transform of integers may be off by, so that it rounds to the right one."""
-    left, right, bias = _factors(case.geometry, data, name, place)
-    left, right = left.astype(np.float64), right.astype(np.float64)
-    number, kind, n = FORMATS[case.dtype], recipe(case), terms(case.geometry, name)
-    value, rest = _total(left, right, bias, exact=number.digits <= 24)
-    if half is None and kind.kind != "bounded":
-        return _Element(value, rest)
-    accumulator = arithmetic.sums(number)
-    if half is not None:
-        inner = half
-    else:
-        magnitude = np.array((np.abs(left) * np.abs(right)).sum() + abs(bias))
-        inner = float(rounding.sums(n, magnitude, accumulator, signs=kind.signs))
-        if arithmetic.tf32:
-            inner = max(inner, float(rounding.tf32(n, magnitude)))
-        if arithmetic.transforms:
-            transformed = _transformed(case.geometry, data, name, place, arithmetic, accumulator)
-            inner = max(inner, transformed + 2 * accumulator.u * abs(bias))
-    bound = rounding.stored(np.array(value), np.array(inner), number, accumulator)
-    return _Element(value, rest, float(bound) + (n + 2) * number.h)
-
-
-def _blocks(g: Geometry, data: Given, name: str, place: Place) -> Given:
-    """Cut out what makes an element: the images, channels and filters of a convolution of one filter or channel."""
-    channels, filters = g.C // g.G, g.K // g.G
-    if name == "y":
-        n, k = place[:2]
-        first = k // filters * channels
-        return {"x": data["x"][n : n + 1, first : first + channels], "w": data["w"][k : k + 1]}
-    if name == "dx":
-        n, c = place[:2]
-        group = slice(c // channels * filters, (c // channels + 1) * filters)
-        inner = c % channels
-        return {"dy": data["dy"][n : n + 1, group], "w": data["w"][group, inner : inner + 1]}
-    k, c = place[:2]
-    c += k // filters * channels
-    return {"x": data["x"][:, c : c + 1], "dy": data["dy"][:, k : k + 1]}
-
-
-def _factors(g: Geometry, data: Given, name: str, place: Place) -> tuple[np.ndarray, np.ndarray, float]:
-    """Gather the two arrays whose elementwise products, and the bias, add up to one element."""
-    if name == "db":
-        outputs = data["dy"][:, place[0]]
-        return outputs, np.ones(outputs.shape), 0.0
-    blocks = _blocks(g, data, name, place)
-    rows, columns = (_pairs(axis, name, i) for axis, i in zip((g.vertical, g.horizontal), place[2:], strict=True))
-
-    def met(key: str, which: int) -> np.ndarray:
-        return blocks[key][:, :, rows[which]][:, :, :, columns[which]]
-
-    if name == "y":
-        return met("x", 1), met("w", 0), float(data["b"][place[1]]) if "b" in data else 0.0
-    if name == "dx":
-        return met("dy", 0).swapaxes(0, 1), met("w", 1), 0.0
-    return met("dy", 0), met("x", 1), 0.0
-
-
-@lru_cache(maxsize=4096)
-def _pairs(axis: Axis, name: str, index: int) -> tuple[list[int], list[int]]:
-    """List the two indices that meet at an index: (f, i) at an output, (o, f) at a cell, (o, i) at a tap."""
-    if name == "y":
-        pairs = list(axis.taps(index))
-    elif name == "dx":
-        pairs = [(o, f) for o, taps in enumerate(axis.windows) for f, i in taps if i == index]
-    else:
-        pairs = [(o, i) for o, taps in enumerate(axis.windows) for f, i in taps if f == index]
-    return [first for first, _ in pairs], [second for _, second in pairs]
-
-
-def _total(left: np.ndarray, right: np.ndarray, bias: float, *, exact: bool) -> tuple[float, float]:
-    """Add up products and bias to (value, rest); `exact`: a product of two needs no more than 53 bits."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        products = left * right
-        if not (np.isfinite(products).all() and math.isfinite(bias)):
-            return float(products.sum()) + bias, 0.0
-    parts = [*products.ravel().tolist(), bias]
-    if not exact:
-        parts += _lost(left, right, products).ravel().tolist()
-    value = math.fsum(parts)
-    return value, math.fsum([*parts, -value])
-
-
-def _lost(a: np.ndarray, b: np.ndarray, products: np.ndarray) -> np.ndarray:
-    """Find what rounding took from a*b, exactly. Source: T. J. Dekker, A Floating-Point Technique, 1971."""
-    split = 2.0**27 + 1  # a factor's upper and lower 26 bits
-
-    def halves(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        upper = value * split - (value * split - value)
-        return upper, value - upper
-
-    (a1, a2), (b1, b2) = halves(a), halves(b)
-    lost: np.ndarray = ((a1 * b1 - products) + a1 * b2 + a2 * b1) + a2 * b2
-    return lost
-
-
-def _transformed(g: Geometry, data: Given, name: str, place: Place, arithmetic: Arithmetic, number: Format) -> float:
-    """Bound one element that is computed by FFT or Winograd, bias left out; 0 where no transform is."""
-    if name == "db":
-        return 0.0
-    blocks, found = _blocks(g, data, name, place), 0.0
-    if arithmetic.fft:
-        norms = math.prod(float(np.linalg.norm(block.astype(np.float64))) for block in blocks.values())
-        found = float(rounding.fft(rounding.points(g), np.array(norms), 0.0, number))
-    if arithmetic.winograd is not None and arithmetic.winograd.applies(g):
-        found = max(found, _by_winograd(g, blocks, name, place, arithmetic.winograd, number))
-    return found
-
-
-def _by_winograd(g: Geometry, blocks: Given, name: str, place: Place, winograd: Winograd, number: Format) -> float:
-    """Bound one element of a convolution that fits the transform, of those blocks alone."""
-    blocks = dict(blocks)
-    axes, spot = [g.vertical, g.horizontal], list(place[2:])
-    if name != "dw":  # only the tiles that may hold the element
-        for i, axis in enumerate(axes):
-            near = cuts.near(axis, name, spot[i], winograd.m - 1)
-            if near is None:
-                return 0.0
-            cells, windows, axes[i], spot[i] = near
-            key, part = ("x", cells) if name == "y" else ("dy", windows)
-            blocks[key] = blocks[key][:, :, part] if i == 0 else blocks[key][:, :, :, part]
-    n, c, k = g.N if name == "dw" else 1, g.C // g.G if name == "y" else 1, g.K // g.G if name == "dx" else 1
-    small = Geometry(n, c, axes[0], axes[1], k)
-    return winograd.bound_at(name, small, blocks, (spot[0], spot[1]), number)
-
-
 # pools: the definition itself, on a cut-out that holds the windows in question
+
+
+def _of_pools(case: Case, data: Given, name: str, places: np.ndarray, arithmetic: Arithmetic) -> Truth:
+    """Find the truth about one output of a pooling, or of its gradient, at the places."""
+    if case.operation == "max_pool2d_backward":
+        found = [_of_switches(case, data, tuple(place), arithmetic) for place in places.tolist()]
+    else:
+        found = [_of_pool(case, data, name, tuple(place), arithmetic) for place in places.tolist()]
+    number = FORMATS[case.dtype]
+    bound = None
+    if any(element.bound is not None for element in found):  # what must be exact, among others: half a last digit
+        bound = np.array([number.u * abs(e.value) + number.h if e.bound is None else e.bound for e in found])
+    kind = np.int64 if name == "switches" else np.float64
+    values = np.array([element.value for element in found], kind)
+    return Truth(name, values, np.array([element.rest for element in found], np.float64), bound, number)
 
 
 def _of_switches(case: Case, data: Given, place: Place, arithmetic: Arithmetic) -> _Element:
@@ -317,7 +218,7 @@ def _of_switches(case: Case, data: Given, place: Place, arithmetic: Arithmetic) 
     n, c, iy, ix = place
     g, number = case.geometry, FORMATS[case.dtype]
     sent = data["dy"][n, c][data["switches"][n, c] == iy * g.horizontal.size + ix].astype(np.float64)
-    value, rest = _total(sent, np.ones(sent.shape), 0.0, exact=True)
+    value, rest = total(sent, np.ones(sent.shape), 0.0, exact=True)
     if recipe(case).kind != "bounded":
         return _Element(value, rest)
     accumulator = arithmetic.sums(number)

@@ -37,8 +37,8 @@ CHOICES = (
 )
 
 
-def large_cases(recipes: tuple[str, ...] = ("wide", "gauss")) -> SearchStrategy[Case]:
-    """A case of the operation under test with one or two large dimensions."""
+def large_cases(recipes: tuple[str, ...] = ("wide", "gauss"), often: str = "") -> SearchStrategy[Case]:
+    """A case of the operation under test with one or two large dimensions, in half of all cases the one named."""
 
     def case(choices: Choices) -> Case:
         examiner, pick = under_test(), choices.pick
@@ -46,7 +46,9 @@ def large_cases(recipes: tuple[str, ...] = ("wide", "gauss")) -> SearchStrategy[
         pools = operation in POOLING
         unused = ("K", "G", "D") if pools else ()
         free = [letter for letter in LARGEST if letter not in limits and letter not in unused] or ["N"]
-        large = {pick("first", free), pick("first" if choices.has("one") else "second", free)}
+        weighted = free + len(free) * [often] if often in free else free
+        first = pick("first", weighted)
+        large = {first, first if choices.has("one") else pick("second", free)}
         size = {letter: _size(choices, letter, letter in large, limits) for letter in LARGEST}
         axes = [_axis(choices, letter, size, large, limits) for letter in "HW"]
         counts = _within(size, axes, pools)
@@ -94,7 +96,8 @@ def _axis(
     stride, reach = choices.pick(f"stride {letter}", steps), dilation * (extent - 1) + 1
     cells = size[letter]
     needed = (cells - 1) * stride + reach - 2 * padding
-    if letter in large and letter not in limits and choices.has("outputs") and needed <= WIDEST:  # so many outputs
+    wide = letter not in limits and (letter in large or "F" in large)  # a large window may have several outputs too
+    if wide and choices.has("outputs") and needed <= WIDEST:  # so many outputs
         cells = needed
     return Axis(max(cells, reach - 2 * padding, 1), extent, stride, dilation, padding, padding)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import example
@@ -89,9 +90,14 @@ def test_rounding_errors_point_in_no_direction(subject: Examiner, case: Case) ->
 def judged_by_samples(subject: Examiner, case: Case) -> Verdict:
     """The verdict of samples and checksums on a call."""
     subject.expect_exact(case)
-    data = truths.inputs(case)
     result = subject.run(case)
-    return subject.hold(case, sampled.verdict(case, data, result, count=60, arithmetic=subject.arithmetic))
+    return subject.hold(case, _standard(case).verdict(result, subject.arithmetic))
+
+
+@lru_cache(maxsize=32)
+def _standard(case: Case) -> sampled.Standard:
+    """What the results of one case are held against: one mutant after another meets the same cases."""
+    return sampled.Standard(case, truths.inputs(case), 60)
 
 
 def errors(truth: Truth, output: np.ndarray) -> np.ndarray:
