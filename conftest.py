@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
-import platform
 import re
 import shlex
 import sys
@@ -17,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import InvalidArgument
 
+from impls import processor
 from properties.database import Examples
 
 if TYPE_CHECKING:
@@ -292,12 +291,7 @@ def _begin(config: pytest.Config) -> None:
         command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         seed="" if seed is None else str(seed),
         profile=settings.get_current_profile_name(),
-        machine={
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-        },
+        machine=processor.machine(),
         versions=_versions(),
         implementations=[_described(subject) for subject in state.subjects.values()]
         + [{"spec": name, "name": name, "missing": reason} for name, reason in state.missing.items()],

@@ -25,13 +25,12 @@ from bench.duel import PAIRS, duel
 from bench.gate import Gate
 from bench.goals import ROWS, Part, Row
 from bench.outcomes import line, lines, saved
-from impls import costs, registry
+from impls import costs, processor, registry
 from impls.subject import Subject
 from reports.race import Cell, Goal, Lap
 
 THEIRS = "torch-cpu"
 MAP = "winners"  # the row that has no goal: which of ours is the fastest where
-CPUINFO = Path("/proc/cpuinfo")
 
 
 class Race:
@@ -110,16 +109,6 @@ def contestant(subject: Subject, part: Part) -> Callable[[], Any]:
     return call
 
 
-def flags() -> list[str]:
-    """List the vector instructions that the processor has."""
-    try:
-        text = CPUINFO.read_text(encoding="utf-8")
-    except OSError:
-        return []
-    found = next((each for each in text.splitlines() if each.startswith(("flags", "Features"))), "")
-    return found.partition(":")[2].split()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the rows that are asked for; returns 1 where a goal is missed, 0 otherwise."""
     options = _parser().parse_args(arguments)
@@ -143,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     for cell in winners.cells(options.pairs) if MAP in wanted else ():
         cells.append(cell)
         print(winners.told(cell), flush=True)
-    described = machine.described({"flags": flags(), "rates": asdict(costs.rates())})
+    described = machine.described({"flags": processor.flags(), "rates": asdict(costs.rates())})
     print(
         f"\n{described['blas']}, torch {described['torch']}, {machine.threads()} thread; {' '.join(described['flags'])}"
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from impls import arguments, blas, column_tiles, fft_costs, winograd_tiles
+from impls import arguments, blas, column_tiles, fft_costs, processor, winograd_tiles
 from impls.arguments import Axis
 from impls.folding import Fold, Source
 from impls.winograd import FEW, FILTERS
@@ -165,11 +164,7 @@ def cache() -> Path:
 
 def described() -> str:
     """Name what the rates depend on: processor, NumPy, and the BLAS with its kernels."""
-    processor = platform.processor() or platform.machine()
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), processor)
-    return f"{processor}, numpy {np.__version__}, {blas.described()}"
+    return f"{processor.model()}, numpy {np.__version__}, {blas.described()}"
 
 
 def _positive(value: object) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 
+from impls import processor
 from properties import order
 from properties.mutants import CLASSES, MUTANTS, matrix
 from properties.mutants.variants import VARIANTS
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         _progress(len(found), sum(len(function.law.operations) for _, function in order.properties()))
     about = {
         "started": begun, "seconds": round(time.perf_counter() - started, 1), "examples": options.examples,
-        "seed": options.seed, "processor": platform.processor() or platform.machine(),
+        "seed": options.seed, "processor": processor.model(),
         "versions": {"numpy": np.__version__, "hypothesis": hypothesis.__version__}, "kinds": KINDS,
     }  # fmt: skip
     table = tabled(found, about)
