@@ -98,33 +98,29 @@ def test_what_claims_say_of_measured_times_is_what_the_figure_shows():
     frame = load(SAMPLE).table("pool_or_stride", ("variant", "implementation"), ("F", "S", "cpu_seconds"))
     of = frame.pivot_table(index=["who", "F", "S"], columns="variant", values="cpu_seconds")
     said = {each.id: each for each in read()}
-    who = of.index.get_level_values("who")
-    matrices, two = ~who.isin(["loops", "fft"]), of.index.get_level_values("S") == 2
-    for name, cells in (
-        ("pooling-cheaper-than-convolution", who != ""),
-        ("pooling-cheaper-than-a-second-convolution", two),
+    of = of.dropna(subset=["A", "B"])  # of loops the layers at stride 1 take too long
+    two = of.index.get_level_values("S") == 2
+    assert len(set(of.index.get_level_values("who"))) >= 6
+    for name, cells, averages in (
+        ("pooling-cheaper-than-convolution", two | ~two, "with average pooling it is shorter in most"),
+        ("pooling-cheaper-than-a-second-convolution", two, "that with average pooling is shorter in all"),
     ):
         assert said[name].ruling == "false"
         assert "more than a tenth between" in said[name].why
-        assert (of["A"] > 1.1 * of["B"])[matrices & cells].mean() > 0.5
-        assert "longer in most cells of the sample where a convolution is a matrix product" in said[name].why
-        shorter = (of["B"] > 1.1 * of["A-average"])[matrices & cells].mean()
-        assert f"shorter in {'most' if shorter > 0.5 else 'some'}" in said[name].why
-        assert 0 < shorter < 1
-        assert (of["B"] > 1.1 * of["A"])[(who == "fft") & cells].all()
-        assert "max pooling is shorter in all" in said[name].why
-    assert not (of["A-average"] > 1.1 * of["B"])[matrices & two].any()
+        assert 0 < (of["A"] > 1.1 * of["B"])[cells].mean() <= 0.5
+        assert (of["B"] > 1.1 * of["A"])[cells].any()
+        assert "longer in some cells of the sample, and shorter in others" in said[name].why
+        shorter = (of["B"] > 1.1 * of["A-average"])[cells].mean()
+        assert averages in said[name].why
+        assert shorter == 1 if averages.endswith("all") else 0.5 < shorter < 1
+    assert not (of["A-average"] > 1.1 * of["B"])[two].any()
     assert "and longer in none" in said["pooling-cheaper-than-a-second-convolution"].why
     less = of.xs(2, level="S")
-    fft = less.index.get_level_values("who") == "fft"
-    assert said["stride-cheaper-than-pooling-after-stride-1"].ruling == "holds if"
+    assert said["stride-cheaper-than-pooling-after-stride-1"].verdict == "holds"
     for pooled in ("A", "A-average", "A-l2"):
-        assert (less["C"] < 0.9 * less[pooled])[~fft].all()
-        assert (less["C"] > 0.9 * less[pooled])[fft].all()
+        assert (less["C"] < 0.9 * less[pooled]).all()
     assert said["larger-stride-less-work"].ruling == "holds if"
-    part = of.xs(4, level="S")["C"] / less["C"]
-    assert (part < 0.9)[~fft].all()
-    assert (part > 0.9)[fft].all()
+    assert (of.xs(4, level="S")["C"] < 0.9 * less["C"]).all()
 
 
 def test_what_claims_say_of_shifts_is_what_the_figure_shows():

@@ -45,11 +45,6 @@ def share(cells: Sequence[bool]) -> str:
     return "in all" if part == 1 else "in most" if part > 0.5 else "in some" if part else "in none"
 
 
-def multiplies_matrices(cell: str) -> bool:
-    """Tell whether a cell is of an implementation whose convolution is a matrix product."""
-    return not cell.startswith(("loops", "fft"))
-
-
 def slower(one: float, other: float) -> bool:
     """Tell whether one takes longer by more than a tenth: less is not told apart from noise."""
     return one > 1.1 * other
@@ -60,22 +55,20 @@ def against_convolution(finding: Finding, *strides: int) -> dict[str, dict[str, 
 
     A is a convolution with a pool of S x S behind it, B the same one with a convolution at stride S behind it, from the
     same image to as many outputs: whatever tells them apart in time is the pool and the second convolution. Gives, by
-    pool, whether the step with it is longer, and whether it is shorter, in each cell where a convolution is a matrix
-    product, in each with FFTs and in each with loops.
+    pool, whether the step with it is longer, and whether it is shorter, in each cell in which both were timed.
     """
     second, found = timed("B"), {}
     for pool, variant in POOLED.items():
         seen: dict[str, list[bool]] = {}
         for cell, seconds in timed(variant).items():
-            if not cell.endswith(tuple(f"S={S}" for S in strides)):
+            if cell not in second or not cell.endswith(tuple(f"S={S}" for S in strides)):
                 continue
             longer, shorter = slower(seconds, second[cell]), slower(second[cell], seconds)
             if longer or shorter:
                 told = f"{1000 * seconds:.2f} ms and {1000 * second[cell]:.2f} ms"
                 finding.see(shorter, f"{cell}, {pool} pooling: {told}")
-            kind = "matrices" if multiplies_matrices(cell) else cell.partition(",")[0]
-            seen.setdefault(f"{kind} longer", []).append(longer)
-            seen.setdefault(f"{kind} shorter", []).append(shorter)
+            seen.setdefault("longer", []).append(longer)
+            seen.setdefault("shorter", []).append(shorter)
         found[pool] = seen
     return found
 
@@ -85,9 +78,7 @@ def pool_cheaper(k: Kernels) -> Finding:
     """Time a pool against a convolution of its stride, behind the same layer; and count what both have to calculate."""
     finding = Finding()
     found = against_convolution(finding, 2, 4)
-    finding.figure(f"longer {share(found['max']['matrices longer'])}")
-    finding.figure(f"shorter {share(found['average']['matrices shorter'])}")
-    finding.figure(f"max pooling is shorter {share(found['max']['fft shorter'])}")
+    finding.figure(f"longer {share(found['max']['longer'])}", f"shorter {share(found['average']['shorter'])}")
     for W, C, F, S in product((5, 8, 56), (1, 2, 3, 64), (1, 2, 3), (1, 2, 3)):
         convolution, pool = (layer(W, C, F=F, S=S, P=F // 2, K=K) for K in (C, 0))
         assert (pool.macs < convolution.macs) == (C > 1)
@@ -101,10 +92,8 @@ def second_convolution(k: Kernels) -> Finding:
     """Time, behind the same convolution at stride 1, a pooling by 2 against a convolution at stride 2; and count."""
     finding = Finding()
     found = against_convolution(finding, 2)
-    finding.figure(f"longer {share(found['max']['matrices longer'])}")
-    finding.figure(f"shorter {share(found['average']['matrices shorter'])}")
-    finding.figure(f"longer {share(found['average']['matrices longer'])}")
-    finding.figure(f"max pooling is shorter {share(found['max']['fft shorter'])}")
+    finding.figure(f"longer {share(found['max']['longer'])}", f"shorter {share(found['average']['shorter'])}")
+    finding.figure(f"longer {share(found['average']['longer'])}")
     for C, F, S in product((1, 2, 3, 64), (1, 3, 5), (2, 3, 4)):
         pooled, strided = layer(12, C, F=S, S=S, K=0), layer(12, C, F=F, S=S, P=F // 2, K=C)
         assert pooled.y_shape == strided.y_shape  # the same volume comes out
@@ -118,8 +107,7 @@ def second_convolution(k: Kernels) -> Finding:
 def stride_cheaper(k: Kernels) -> Finding:
     """Compare a convolution at stride 2 with one at stride 1 and a pooling by 2, in work and in time.
 
-    Less time is less by a tenth: an FFT gives all outputs at once, at any stride, and the pool behind it costs as good
-    as nothing beside it.
+    Less time is less by a tenth.
     """
     finding = Finding()
     for W, C, F in product(range(2, 13), (1, 3, 64), (1, 3, 5)):
@@ -132,7 +120,7 @@ def stride_cheaper(k: Kernels) -> Finding:
         for cell, seconds in timed("C").items():
             if cell.endswith("S=2"):
                 told = f"{cell}, {name}: {seconds / pooled[cell]:.2f} of the time"
-                finding.see(seconds < 0.9 * pooled[cell], told, within=not cell.startswith("fft"))
+                finding.see(seconds < 0.9 * pooled[cell], told, within=True)
     dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
     finding.figure(dense, layer(56, 64, F=2, S=2, K=0).macs, strided)
     return finding
@@ -166,7 +154,7 @@ def less_work(k: Kernels) -> Finding:
     seconds = timed("C")
     for cell in (cell for cell in seconds if cell.endswith("S=2")):
         part = seconds[cell.replace("S=2", "S=4")] / seconds[cell]
-        finding.see(part < 0.9, f"{cell}: {part:.2f} of the time at S=4", within=not cell.startswith("fft"))
+        finding.see(part < 0.9, f"{cell}: {part:.2f} of the time at S=4", within=True)
     dense = layer(227, 3, F=11, K=96)
     finding.figure(dense.macs, CONV1.macs, f"{dense.macs / CONV1.macs:.1f}")
     return finding
