@@ -153,7 +153,7 @@ class Examiner:
         if case.dtype not in self.formats:
             return f"declares no {case.dtype}"
         for option in case.needs:
-            if case.operation != "out_size" and not self.option(option):
+            if case.operation != "out_size" and not self.option(option, case.operation):
                 return f"declares no {option}"
         return self.subject.declared.beyond(case.geometry.sizes)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet  # pytest itself needs it
 from packaging.version import InvalidVersion
 
+from impls import processor
 from impls.isolation.subject import IsolatedSubject
 from oracles import truth as truths
 from oracles.case import OPERATIONS, Case
@@ -42,7 +43,8 @@ class Entry:
 
     With a `case`, a line such as --case takes, the property is run on it alone; without one it is searched as ever, and
     must be found to fail in each run. With a case and a `region`, of those in `properties.regions`, the case must fail
-    first, and then this property and all others of the operation are searched beyond the region.
+    first, and then this property is searched beyond the region, and so is every other that calls the operation.
+    `processor` is the vendor of the processors on which alone it fails, in the letters of CPUID, as Linux tells them.
     """
 
     implementation: str
@@ -53,14 +55,15 @@ class Entry:
     link: str
     case: str = ""
     region: str = ""
+    processor: str = ""
 
     def concerns(self, property_: str, examiner: Examiner) -> bool:
         """Whether this check is the one that is listed, in the release that is under test."""
-        return self.property == property_ and self.touches(examiner)
+        return (self.property, self.operation) == (property_, examiner.operation) and self.touches(examiner)
 
     def touches(self, examiner: Examiner) -> bool:
-        """Whether it speaks of the implementation, in the release that is under test, and of the operation."""
-        if self.operation != examiner.operation:
+        """Whether it speaks of the implementation, in the release that is under test, on this processor."""
+        if self.processor not in ("", processor.vendor()):
             return False
         subject = examiner.subject
         spec = subject.spec.partition("@")[0]
@@ -78,7 +81,11 @@ class Entry:
 
     def sets_aside(self, case: Case, data: regions.Data | None = None) -> bool:
         """Whether the case, on these data, lies in the region that it names."""
-        return bool(self.region) and regions.holds(self.region, Case.parse(self.case), case, data)
+        return (
+            bool(self.region)
+            and case.operation == self.operation
+            and regions.holds(self.region, Case.parse(self.case), case, data)
+        )
 
     def told(self) -> str:
         """The reason of the row: why, and where it is told."""
@@ -125,7 +132,7 @@ def _entry(where: str, fields: dict[str, Any]) -> Entry:
     if missing := [name for name in needed if name not in fields]:
         raise ExpectedError(f"{where}: {missing[0]} is missing; needed are {', '.join(needed)}")
     for name, value in fields.items():
-        if not isinstance(value, str) or not (value or name in ("releases", "case", "region")):
+        if not isinstance(value, str) or not (value or name in ("releases", "case", "region", "processor")):
             raise ExpectedError(f"{where}: {name} = {value!r}; accepted is a text")
     return Entry(**fields)
 
@@ -166,7 +173,7 @@ def listed(entries: list[Entry], property_: str, examiner: Examiner) -> list[Ent
 
 
 def known(entries: list[Entry], examiner: Examiner) -> list[Entry]:
-    """The entries whose regions are set aside in all properties of the operation."""
+    """The entries whose regions are set aside in all properties that call their operations."""
     return [entry for entry in entries if entry.region and entry.touches(examiner)]
 
 

@@ -61,7 +61,7 @@ def spelled(
         low, high = form.least // 2, (math.frexp(form.largest)[1] - 3 - bits) // 2
         x, w, dy = (rng.randint(max(-20, low), min(20, high)) for _ in range(3))
     elif operation.startswith("l2"):
-        x, w, dy = _l2_exponents(form, bits, geometry, rng)
+        x, w, dy = _l2_exponents(form, bits, geometry, rng, normal=normal)
     else:
         x, w, dy = _exponents(form, bits, operation, rng, form.least + (form.digits - 1 if normal else 0))
     return f"{name}:{bits}:{x}:{w}:{dy}"
@@ -85,10 +85,12 @@ def _exponents(form: Format, bits: int, operation: str, rng: random.Random, low:
     return (first, second, dy) if operation == "conv2d_backward" else (first, other, 0)
 
 
-def _l2_exponents(form: Format, bits: int, geometry: Geometry, rng: random.Random) -> tuple[int, int, int]:
-    """Squares, their sum and dy/norm stay normal numbers."""
-    normal = form.least + form.digits - 1
+def _l2_exponents(
+    form: Format, bits: int, geometry: Geometry, rng: random.Random, *, normal: bool
+) -> tuple[int, int, int]:
+    """Squares, their sum and dy/norm stay normal numbers; where normal, dy and the gradients too."""
+    least = form.least + form.digits - 1
     top = math.frexp(form.largest)[1] - 2
-    x = rng.randint(-(-normal // 2), max(-(-normal // 2), (top - geometry.window.bit_length()) // 2 - bits))
-    low = normal + x + bits + geometry.window.bit_length()
+    x = rng.randint(-(-least // 2), max(-(-least // 2), (top - geometry.window.bit_length()) // 2 - bits))
+    low = least + (max(x, 0) if normal else x) + bits + geometry.window.bit_length()
     return x, 0, rng.randint(min(low, 0), 0) if low <= 0 else low

@@ -88,6 +88,11 @@ def _same_and_other_dilation(case: Case) -> bool:
     return bool(case.same) and ("change", "dilation") in case.details
 
 
+def _few_strided_outputs(case: Case) -> bool:
+    g = case.geometry
+    return max(g.sizes["S"]) > 1 and g.vertical.out * g.horizontal.out <= g.window
+
+
 def _non_finite(case: Case, data: Data) -> bool:
     return any(not np.isfinite(array).all() for array in data.values() if array is not None)
 
@@ -151,6 +156,9 @@ REGIONS = {
     "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
     "stride_1_padded_unlike": Region(
         "a stride of 1 along both axes, and another padding below the image than to its left", _stride_1_unlike
+    ),
+    "few_strided_outputs": Region(
+        "a stride above 1, and no more outputs than a filter has cells", _few_strided_outputs
     ),
     "ceil_mode": Region("sizes that are rounded up", lambda case: case.geometry.vertical.ceil),
     "float64": Region("float64", lambda case: case.dtype == "float64"),

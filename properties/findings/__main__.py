@@ -42,6 +42,8 @@ def line(outcome: runner.Outcome) -> str:
     said = f"{outcome.finding.name}: {release}: {outcome.told}"
     if outcome.changed:
         return f"{said} (CHANGED: the record says {outcome.expected})"
+    if outcome.elsewhere:
+        return f"{said} (the record is of processors by {outcome.finding.processor})"
     return said if outcome.recorded or not outcome.version else f"{said} (a release that was not run before)"
 
 

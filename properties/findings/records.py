@@ -35,7 +35,8 @@ class Finding:
 
     `seen` are the releases of `package` in which the script was run and met the fault, `unseen` those in which it was
     run and did not; `also` names what else the script imports, such as the format that the engine reads. `rate` says
-    how often random cases meet it, `thread` where it is known: "" where that is not known.
+    how often random cases meet it, `thread` where it is known: "" where that is not known. `processor` is the vendor of
+    the processors on which alone it is met, in the letters of CPUID: "" where it does not depend on the processor.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Finding:
     source: str
     rate: str
     thread: str
+    processor: str = ""
 
     @property
     def script(self) -> Path:
@@ -90,8 +92,10 @@ def read(folder: Path) -> Finding:
         content = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: cannot be read ({error})") from error
-    fields = {each.name for each in dataclasses.fields(Finding)} - {"name"}
-    if wrong := sorted(fields ^ content.keys()):
+    fields = {each.name: each.default is dataclasses.MISSING for each in dataclasses.fields(Finding)}
+    del fields["name"]
+    needed = {field for field, must in fields.items() if must}
+    if wrong := sorted((content.keys() - fields) | (needed - content.keys())):
         what = "unknown" if wrong[0] in content else "missing"
         raise RecordError(f"{path}: {wrong[0]} is {what}; a record has {', '.join(sorted(fields))}")
     for field, value in content.items():
@@ -105,7 +109,7 @@ def all_of_them() -> list[Finding]:
 
 
 _LISTS = ("also", "seen", "unseen")
-_MAY_BE_EMPTY = ("also", "unseen", "rate", "thread")
+_MAY_BE_EMPTY = ("also", "unseen", "rate", "thread", "processor")
 _CHOICES: dict[str, Any] = {"kind": tuple(KINDS), "operation": OPERATIONS}
 
 

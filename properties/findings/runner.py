@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+from impls import processor
 from properties.findings.records import Finding, release
 
 LIMIT = 300.0  # seconds; a first call may compile
-PRESENT, MENDED, MISSING = "present", "mended", "not installed"
+PRESENT, MENDED, MISSING, UNKNOWN = "present", "mended", "not installed", "not recorded"
 _STATUS = {1: PRESENT, 0: MENDED, 2: MISSING}
 
 
@@ -28,8 +29,15 @@ class Outcome:
         """What the record says of this release."""
         if not self.version:
             return MISSING
+        if self.elsewhere:
+            return UNKNOWN
         present = self.finding.expects(self.version)
-        return "not recorded" if present is None else PRESENT if present else MENDED
+        return UNKNOWN if present is None else PRESENT if present else MENDED
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the record speaks of other processors than this one."""
+        return bool(self.version) and self.finding.processor not in ("", processor.vendor())
 
     @property
     def recorded(self) -> bool:
@@ -40,9 +48,7 @@ class Outcome:
     @property
     def changed(self) -> bool:
         """Whether the record says something else; a script that lacks more than its engine says nothing."""
-        return self.told not in _STATUS.values() or (
-            self.told != MISSING and self.expected not in (self.told, "not recorded")
-        )
+        return self.told not in _STATUS.values() or (self.told != MISSING and self.expected not in (self.told, UNKNOWN))
 
 
 def installed(finding: Finding) -> str:
