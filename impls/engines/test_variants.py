@@ -34,6 +34,18 @@ def test_bfloat16_is_what_comes_out(spec):
     assert y.item() == 64512, "64515, in eight bits"
 
 
+@pytest.mark.parametrize(
+    ("spec", "kept", "dtype", "most"),
+    [("jax+bfloat16", "bfloat16", np.float32, 2**8), ("tensorflow+float16", "float16", np.float16, 2**11)],
+)
+def test_gradients_are_added_up_in_the_format_that_is_declared(spec, kept, dtype, most):
+    subject, windows = loaded(spec), 4096
+    assert subject.declared.accumulator == kept
+    dy, where = np.ones((1, 1, 1, windows), dtype), {"size": (1, windows), "stride": (1, 1), "padding": (0, 0)}
+    dx = subject.call("avg_pool2d_backward", dy, (1, 1, 1, 2 * windows - 1), **where)
+    assert dx[0, 0, 0, windows - 1] * windows == most, "one more is lost there: in float32 they would be 4096"
+
+
 def test_onnxruntime_keeps_few_sessions_that_have_threads():
     subject, image = loaded("onnxruntime+threads"), np.ones((1, 1, 24, 24), np.float32)
     padding = PLAIN["padding"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from impls import processor
 from properties.selfcheck.command_line import CASE, QUICK, VALUES, fill, run, verdicts
 from reports import ledger
 
@@ -90,6 +91,20 @@ def test_beyond_the_region_of_a_known_fault_nothing_fails(tmp_path):
     assert done.returncode == 1, done.stdout
 
 
+DOUBLE = "test_gradients.py::test_double_backward_is_the_adjoint_of_backward"
+
+
+def test_a_known_fault_is_set_aside_in_the_properties_of_others_that_call_it(tmp_path):
+    here = padded(tmp_path)
+    (here / "padded.py").write_text((here / "padded.py").read_text() + "from impls.im2col import conv2d_backward\n")
+    asked = (VALUES.replace("test_values.py", DOUBLE), *QUICK, "--impl=padded.py")
+    done = run(here, *asked, listed(here, KNOWN))
+    assert done.returncode == 0, done.stdout
+    (row,) = [row for row in ledger.rows(here / "results") if row.dtype == "float32"]
+    assert row.examples > 0 < row.unsupported
+    assert run(here, *asked).returncode == 1
+
+
 def test_a_region_that_holds_most_cases_leaves_no_mistrust(tmp_path):
     here = padded(tmp_path, "x.size and (x != x).any()")
     name = "test_specials.py::test_non_finite_values_stay_local"
@@ -143,6 +158,13 @@ def test_an_entry_speaks_of_its_releases_alone(tmp_path, releases, status):
     here = fill(tmp_path)
     (here / "flipped.py").write_text((here / "flipped.py").read_text() + "version = '1.25.3+cpu'\n")
     done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY | {"releases": releases}))
+    assert done.returncode == status, done.stdout
+
+
+@pytest.mark.parametrize(("maker", "status"), [(processor.vendor(), 0), ("GenuineTest", 1)])
+def test_an_entry_speaks_of_the_processors_of_its_maker_alone(tmp_path, maker, status):
+    here = fill(tmp_path)
+    done = run(here, ONE, *QUICK, "--impl=flipped.py", listed(here, ENTRY | {"processor": maker}))
     assert done.returncode == status, done.stdout
 
 
