@@ -1,6 +1,7 @@
 """The gradient of a filter in bfloat16 whose outer columns meet nothing but padding: it is 0 there.
 
-Of one channel, which shows it on some processors, and of 16, which show it on others. glibc fills memory before it is given out (MALLOC_PERTURB_), so that what is not written shows each time.
+Of one channel, which shows it on some processors, and of 16, which show it on others. glibc fills memory before it is
+given out (MALLOC_PERTURB_), so that what is not written shows each time.
 """
 
 import importlib.util
