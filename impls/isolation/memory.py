@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import math
 import mmap
 import os
 from typing import Any
@@ -77,7 +78,7 @@ class Arena:
     def written_around(self, descriptor: Descriptor) -> list[Any]:
         """Tell where the pattern around a loose array was written: [side, bytes from the array, how many bytes]."""
         slot, offset, dtype, shape = descriptor
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         return _written(self.bytes[slot * self.capacity : (slot + 1) * self.capacity], offset, size)
 
     def holds(self, descriptor: Descriptor, array: Any) -> bool:
@@ -127,7 +128,7 @@ class Results:
     def get(self, descriptor: list[Any]) -> Any:
         """Copy an array out."""
         offset, dtype, shape = descriptor
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         if offset + size > self.size:
             self.size = os.fstat(self.fd).st_size
             self._map()
@@ -245,7 +246,7 @@ class Outputs(Pool):
     def allocate(self, shape: Any, dtype: Any) -> Any:
         """Give an array of poison at a guard."""
         dtype = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         slot, offset = self.take(size)
         slot.bytes[offset : offset + size].view(_unsigned(dtype))[:] = poison(dtype)
         self.taken.append((slot, offset, size, dtype, tuple(shape)))

@@ -214,7 +214,15 @@ class Process:
     def _answer(self, channel: socket.socket, seconds: float) -> Any:
         """Wait for a message. Raises a Failure where none comes."""
         deadline, received, number = time.monotonic() + seconds, b"", channel.fileno()
+        if self.worker:
+            with contextlib.suppress(ConnectionError):  # it is told below
+                received = framing.early(channel)
         while True:
+            try:
+                if not framing.missing(received):
+                    return framing.read(received)
+            except ValueError:
+                raise Garbled("it wrote into its channel to the suite") from None
             left = deadline - time.monotonic()
             events = self.poll.poll(left * 1000) if left > 0 else ()
             if not events:
@@ -232,11 +240,6 @@ class Process:
                     received += more
                 elif ready == self.status.fileno() and not received:
                     raise self._died(channel)
-            try:
-                if not framing.missing(received):
-                    return framing.read(received)
-            except ValueError:
-                raise Garbled("it wrote into its channel to the suite") from None
 
     def _died(self, channel: socket.socket) -> Failure:
         """Make the failure of a process that has closed its channel, as it does when it ends."""
