@@ -44,7 +44,7 @@ class Entry:
     With a `case`, a line such as --case takes, the property is run on it alone; without one it is searched as ever, and
     must be found to fail in each run. With a case and a `region`, of those in `properties.regions`, the case must fail
     first, and then this property is searched beyond the region, and so is every other that calls the operation.
-    `processor` is the vendor of the processors on which alone it fails, in the letters of CPUID, as Linux tells them.
+    `processor` is the vendor of the processors of which alone it speaks, in the letters of CPUID, as Linux tells them.
     """
 
     implementation: str

@@ -36,7 +36,7 @@ class Finding:
     `seen` are the releases of `package` in which the script was run and met the fault, `unseen` those in which it was
     run and did not; `also` names what else the script imports, such as the format that the engine reads. `rate` says
     how often random cases meet it, `thread` where it is known: "" where that is not known. `processor` is the vendor of
-    the processors on which alone it is met, in the letters of CPUID: "" where it does not depend on the processor.
+    the processors that it was met on, in the letters of CPUID, where others have it not or were not looked at.
     """
 
     name: str
