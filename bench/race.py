@@ -112,6 +112,8 @@ def contestant(subject: Subject, part: Part) -> Callable[[], Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the rows that are asked for; returns 1 where a goal is missed, 0 otherwise."""
     options = _parser().parse_args(arguments)
+    if options.pairs < 1:
+        _parser().error(f"--pairs: {options.pairs}; accepted are numbers from 1 on")
     names = [row.name for row in ROWS] + [*roofs.NAMES, MAP]
     wanted = [name for name in names if any(fnmatchcase(name, word) for word in options.rows.split(","))]
     if not wanted:

@@ -142,6 +142,12 @@ def test_rows_are_those_of_the_networks_and_of_implementations_there_are():
     assert all(name in {layer.name for layer, _ in goals.over_product()} for name in ("alexnet-conv1", "vgg16-conv3_2"))
 
 
+def test_no_pairs_at_all_are_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        race.main(["--pairs=0"])
+    assert "--pairs: 0; accepted are numbers from 1 on" in capsys.readouterr().err
+
+
 def test_an_unknown_row_is_refused_with_those_there_are(capsys):
     assert race.main(["--rows=nothing"]) == 4
     assert "--rows=nothing: no row fits; there are vgg16-ready, vgg16, " in capsys.readouterr().err

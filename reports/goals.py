@@ -15,7 +15,7 @@ def caption(race: Race) -> list[str]:
     unmeasured = [goal for goal in race.goals if goal.measured is None]
     said = [f"{len(of['met'])} of {plural(len(race.goals), 'goal')} met."]
     if of["missed"]:
-        said.append(f"Missed: {listed(f'{goal.row} ({amount(goal)})' for goal in of['missed'])}.")
+        said.append(f"Missed: {listed(f'{race.called(goal)} ({amount(goal)})' for goal in of['missed'])}.")
     if unmeasured:
         said.append(f"Not measured: {listed(f'{goal.row} ({goal.reason})' for goal in unmeasured)}.")
     return [" ".join(said), *_control(race), _lost(race), _how(race)]

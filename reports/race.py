@@ -150,6 +150,11 @@ class Race:
     goals: list[Goal] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
 
+    def called(self, goal: Goal) -> str:
+        """Name a goal by its row, and by whose it is where a row has several."""
+        several = sum(each.row == goal.row for each in self.goals) > 1
+        return f"{goal.row}, {goal.told.partition(',')[0]}" if several else goal.row
+
 
 def newest(folder: Path) -> Path:
     """Return the file of the latest race of a folder, or where one would be."""

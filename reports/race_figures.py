@@ -29,7 +29,7 @@ def goals(race: Race) -> dict[str, str]:
 def _goals(race: Race, narrow: bool) -> Figure:
     of = sorted((goal for goal in race.goals if goal.measured is not None), key=lambda goal: -goal.share)
     width = svg.NARROW if narrow else svg.WIDE
-    names = [svg.middle(goal.row, svg.NARROW_LABEL - 3 if narrow else svg.WIDE_LABEL) for goal in of]
+    names = [svg.middle(race.called(goal), svg.NARROW_LABEL - 3 if narrow else svg.WIDE_LABEL) for goal in of]
     label, right = svg.label_width(names, narrow) + 0.12, 1.2
     height = HEAD + ROW * len(of) + FOOT
     figure = Figure(figsize=(width, height))

@@ -345,3 +345,39 @@ def test_two_files_are_needed(capsys):
         __main__.main(["compare", "a.json"])
     assert caught.value.code == 2
     assert "the following arguments are required: B" in capsys.readouterr().err
+
+
+def alone(document, layer):
+    """One implementation on one layer, what it was timed again in, and the roofs."""
+    return without(
+        document,
+        lambda info: (
+            info["kind"] != "roofline"
+            and (info["kind"] not in ("layer", "again") or info["layer"] != layer or info["implementation"] != "im2col")
+        ),
+    )
+
+
+def test_the_only_layer_that_is_wrong_now_ends_with_1(tmp_path, capsys, document):
+    before = alone(document, "alexnet-conv3")
+    after = without(before, lambda info: info["kind"] != "roofline" and info["operation"] == "conv2d")
+    gone = next(each["extra_info"] for each in before["benchmarks"] if each["extra_info"]["kind"] == "layer")
+    row = {name: gone[name] for name in ("kind", "layer", "operation", "implementation", "case")}
+    after["benchmarks"] = [each for each in after["benchmarks"] if each["extra_info"]["kind"] == "roofline"]
+    after["poolproof"] = after["poolproof"] | {"not_timed": [row | {"reason": "wrong: y differs", "detail": ""}]}
+    assert run(tmp_path, before, after) == 1
+    assert "lost" in capsys.readouterr().out
+
+
+def test_a_copy_that_a_cache_holds_now_hides_nothing(tmp_path, capsys, document):
+    before = alone(document, "alexnet-conv3")
+    after = copy.deepcopy(before)
+    copies = [
+        each["extra_info"]["layer"] for each in after["benchmarks"] if each["extra_info"]["layer"].startswith("copy")
+    ]
+    for each in after["benchmarks"]:
+        info = each["extra_info"]
+        slower = 2.0 if info["kind"] in ("layer", "again") or info["layer"] == copies[0] else 1.0
+        info["cpu_seconds"] = [slower * seconds for seconds in info["cpu_seconds"]]
+    status = run(tmp_path, before, after)
+    assert status == 1, capsys.readouterr().out

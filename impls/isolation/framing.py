@@ -57,10 +57,13 @@ def early(channel: socket.socket) -> bytes:
 
 def receive(channel: socket.socket) -> Any:
     """Wait for one message; None where the other side has closed the channel. Raises ValueError where it is none."""
-    received = early(channel)
-    while lacking := missing(received):
-        more = channel.recv(lacking)
-        if not more:
-            return None
-        received += more
+    try:
+        received = early(channel)
+        while lacking := missing(received):
+            more = channel.recv(lacking)
+            if not more:
+                return None
+            received += more
+    except ConnectionError:  # it has ended, and left an answer unread
+        return None
     return read(received)

@@ -226,7 +226,8 @@ class Process:
             left = deadline - time.monotonic()
             events = self.poll.poll(left * 1000) if left > 0 else ()
             if not events:
-                hint = f"; --call-limit gives {'a call' if self.worker else 'it'} more"
+                less = ", which is what calls have after one that hung" if self.limit < self.limits.seconds else ""
+                hint = f"{less}; --call-limit gives {'a call' if self.worker else 'it'} more"
                 raise Hung(f"there was no answer in {seconds:.3g} s{hint}{self._stack()}")
             for ready, _ in events:
                 if ready == self.out:
