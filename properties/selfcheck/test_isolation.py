@@ -328,7 +328,11 @@ def avg_pool2d(x, **p):
 @pytest.mark.parametrize(
     ("slow", "option", "told"),
     [
-        ("time.sleep(1.5)", "--call-limit=1", "there was no answer in 0.3 s; --call-limit gives a call more"),
+        (
+            "time.sleep(1.5)",
+            "--call-limit=1",
+            "there was no answer in 0.3 s, which is what calls have after one that hung; --call-limit",
+        ),
         ("bytearray(200 << 20)", "--memory-limit=50", "the call raised MemoryError"),
     ],
 )
