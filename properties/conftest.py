@@ -24,6 +24,7 @@ from properties import again, expected, likeness, messages, order
 from properties.database import Examples
 from properties.examiner import KNOWN_FAULT, Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
+from properties.simpler import simplify
 
 EXAMINER = pytest.StashKey[Examiner]()
 BUDGET = pytest.StashKey["Budget"]()
@@ -204,7 +205,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             pyfuncitem.stash[UNSHRUNK] = True
             law.unshrunk(subject=examiner)
         else:
-            pyfuncitem.obj(subject=examiner)
+            _searched(pyfuncitem, law, examiner)
     except Spent:
         pyfuncitem.stash[CUT_SHORT] = True
         if not examiner.tallies:
@@ -216,6 +217,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         if examiner.failure is not None:
             budget.failing.add((spec, examiner.operation))
     return True
+
+
+def _searched(item: pytest.Function, law: Law, examiner: Examiner) -> None:
+    """Search for a failure, and make it simpler than Hypothesis does."""
+    try:
+        item.obj(subject=examiner)
+    except AssertionError:
+        simplify(law.one, examiner)
+        raise
 
 
 def _identity(item: pytest.Function) -> str:

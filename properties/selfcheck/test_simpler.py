@@ -1,0 +1,70 @@
+"""What fails is told in the simplest case, also where stride and size have to become smaller at once."""
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import pytest
+
+from impls import im2col
+from impls.subject import Subject
+from oracles.case import Case
+from oracles.verdict import Verdict
+from properties.examiner import Examiner
+from properties.selfcheck.command_line import VALUES, fill, run
+from properties.simpler import candidates, simplify
+
+LAST_OF_THREE = """
+from mine import conv2d as right
+def conv2d(x, w, b, **p):
+    y = right(x, w, b, **p)
+    y[..., 2:] += y.shape[3] == 3
+    return y
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_of_three_outputs_ends_at_three_cells(tmp_path, seed):
+    here = fill(tmp_path)
+    (here / "last.py").write_text(LAST_OF_THREE)
+    asked = f"{VALUES}::test_output_equals_the_definition_exactly"
+    done = run(here, asked, "--impl=last.py", "--isolate=never", f"--hypothesis-seed={seed}")
+    assert "vertical   image 1, window 1, stride 1, padding 0 -> 1 output\n" in done.stdout, done.stdout
+    assert "horizontal image 3, window 1, stride 1, padding 0 -> 3 outputs\n" in done.stdout, done.stdout
+
+
+CASE = "conv2d float32 n1c1k1g1 {} i1k1s1p0,0d1 narrow:24 seed=1"
+
+
+@pytest.mark.parametrize(
+    ("axis", "simplest"),
+    [
+        ("i7k1s3p0,0d1", "i3k1s1p0,0d1"),
+        ("i5k1s3p1,0d1", "i2k1s1p0,0d1"),
+        ("i9k2s2p1,1d3", "i5k2s1p0,0d1"),
+        ("i5k2s2p0,0d1", "i3k2s1p0,0d1"),
+    ],
+)
+def test_the_simplest_candidate_has_as_many_outputs(axis, simplest):
+    examiner = Examiner(Subject("im2col", im2col), "conv2d")
+    cell, first, *_ = map(str, candidates(examiner, Case.parse(CASE.format(axis))))
+    assert (cell, first) == (CASE.format("i1k1s1p0,0d1"), CASE.format(simplest))
+
+
+def test_what_is_simplest_has_no_candidates():
+    examiner = Examiner(Subject("im2col", im2col), "conv2d")
+    assert list(candidates(examiner, Case.parse(CASE.format("i1k1s1p0,0d1")))) == []
+
+
+def test_a_case_that_fails_otherwise_is_not_taken():
+    examiner = Examiner(Subject("im2col", im2col), "conv2d")
+    case = Case.parse(CASE.format("i7k1s3p0,0d1"))
+
+    def one(subject, case):
+        kind = "differs" if case.geometry.vertical.stride == 3 else "raised"
+        subject.hold(case, Verdict(kind, "", 1.0))
+        raise AssertionError
+
+    with pytest.raises(AssertionError):
+        one(examiner, case)
+    simplify(one, examiner)
+    assert examiner.failure[0] == case
