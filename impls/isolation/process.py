@@ -276,14 +276,14 @@ class Process:
     def _where(self, *, hangs: bool = False) -> str:
         """Read, from what faulthandler has printed, the innermost line of its author's, else of a library.
 
-        It is of the thread that failed; where a call hangs, of one in which a call was made.
+        It is of the thread that failed; where a call hangs, of one in which a call was made, if only by a bridge.
         """
         parts = THREAD.split(self.said.decode(errors="replace"))[1:]
         dumps = [(kind, FRAME.findall(dump)) for kind, dump in zip(parts[::2], parts[1::2], strict=True)]
         threads = [frames for kind, frames in dumps if kind == "Current thread"][-1:]
         if hangs:
             threads += [frames for _, frames in dumps if any(file in CALLERS for file, *_ in frames)]
-        for ours in (_authors, _shown):
+        for ours in (_authors, _shown, *([_bridging] if hangs else [])):
             for frame in (frame for thread in threads for frame in thread if ours(frame[0])):
                 return "\n  at     {}:{} in {}".format(*frame) + self._last_words()
         return self._last_words()
@@ -313,6 +313,11 @@ def _shown(file: str) -> bool:
 def _authors(file: str) -> bool:
     """Whether a file is the implementation's own."""
     return _shown(file) and "/lib/python3" not in file
+
+
+def _bridging(file: str) -> bool:
+    """Whether a file calls what is no Python: where that hangs there is no other line."""
+    return file == str(ROOT / "impls" / "bridges.py")
 
 
 def words(printed: bytes) -> str:
