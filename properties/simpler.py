@@ -23,12 +23,9 @@ SIMPLEST = {"stride": {"stride": 1}, "dilation": {"dilation": 1}, "padding": {"p
 
 def simplify(one: Callable[[Examiner, Case], bool], examiner: Examiner) -> None:
     """Go on from a failure to simpler cases, as long as one fails in the same way and there is time."""
-    again = True
-    while again and examiner.failure is not None:
-        before = examiner.failure
-        again = any(_fails(one, examiner, case) for case in candidates(examiner, before[0]))
-        if not again:
-            examiner.failure = before
+    while examiner.failure is not None:
+        if not any(_fails(one, examiner, case) for case in candidates(examiner, examiner.failure[0])):
+            return
 
 
 def candidates(examiner: Examiner, case: Case) -> Iterator[Case]:

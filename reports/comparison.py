@@ -27,6 +27,7 @@ RATE = 0.025  # the chance of a false alarm among groups, and the same again amo
 LEAST_GROUP = 3  # timings: of fewer, a mean has no interval that says anything
 SEEN = 1.15  # times as long: what a comparison should find in a whole implementation,
 HIDDEN = 1.25  # and what it must, to say that nothing became slower
+HALF_AGAIN = 1.5  # and what it must in a single timing, where there are no more
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,16 @@ class Comparison:
         return [each.who for each in self.groups if not each.operation and each.ratio.value / each.ratio.low >= factor]
 
     @property
-    def _dim(self) -> bool:
-        """Whether there are no groups, and noise would hide that a single timing takes a quarter longer, and more."""
-        return not self.groups and any(each.ratio.value > 1 for each in self.changes) and self.far.factor >= HIDDEN**2
+    def _hides_single_timings(self) -> bool:
+        """Whether there are no groups, and noise would hide that a timing takes half as long again."""
+        return not self.groups and bool(self.changes) and self.far.factor >= HALF_AGAIN
 
     @property
     def status(self) -> int:
         """The exit status: 1 where something became slower or wrong, 2 where not all can be said, 0 otherwise."""
-        open_ = self.missing or self.doubtful or self._hiding(HIDDEN) or self._dim or not self.conclusive
+        open_ = (
+            self.missing or self.doubtful or self._hiding(HIDDEN) or self._hides_single_timings or not self.conclusive
+        )
         return 1 if self.regressed else 2 if open_ else 0
 
 

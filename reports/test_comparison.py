@@ -381,3 +381,12 @@ def test_a_copy_that_a_cache_holds_now_hides_nothing(tmp_path, capsys, document)
         info["cpu_seconds"] = [slower * seconds for seconds in info["cpu_seconds"]]
     status = run(tmp_path, before, after)
     assert status == 1, capsys.readouterr().out
+
+
+def test_noise_that_hides_half_as_much_again_of_the_only_layer_ends_with_2(tmp_path, document):
+    before = alone(document, "alexnet-conv3")
+    after = copy.deepcopy(before)
+    for each in after["benchmarks"]:
+        if each["extra_info"]["kind"] == "again":
+            each["extra_info"]["cpu_seconds"] = [1.6 * seconds for seconds in each["extra_info"]["cpu_seconds"]]
+    assert (run(tmp_path, before, before), run(tmp_path, before, after)) == (0, 2)
