@@ -177,7 +177,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     keeper, state = config.stash.get(KEEPER, None), config.stash.get(root.STATE, None)
     if keeper is None or state is None or not (keeper.record.times or keeper.record.not_timed):
         return
-    terminalreporter.section("CPU milliseconds of one call")
+    terminalreporter.section("milliseconds of one call")
     for line in summary.lines(keeper.record, list(state.subjects)):
         terminalreporter.write_line(line)
     for name, reason in state.missing.items():

@@ -30,6 +30,9 @@ def estimate(subject: Subject, case: Case, limit: float, before: Callable[[Case]
     share, parts = min(1.0, OUTPUTS / max(1, math.prod(case.geometry.y_shape))), 1
     part, taken = _timed(subject, case, share, before, patience=COMPILED)  # a first call of all may have to
     expected, spent, flat = taken * whole / max(1, part), taken, False
+    if max(AGAIN, limit) <= taken < PATIENCE * limit and share < 1:  # too slow; by how much, a smaller part says
+        less, sooner = _timed(subject, case, share / STEP, before)
+        return min(expected, _further(less, sooner, part, taken, whole))
     short = min(limit / 4, clock.LONG)  # what is longer is not warmed up, and should be known to be
     while expected > short and share < 1:
         unclear = flat and expected > limit and spent < PATIENCE * limit
@@ -38,12 +41,16 @@ def estimate(subject: Subject, case: Case, limit: float, before: Callable[[Case]
         share, parts = min(1.0, share * max(STEP if flat else 2.0, ENOUGH / taken)), parts + 1
         larger, longer = _timed(subject, case, share, before)
         flat, spent = longer < FLAT * taken, spent + longer
-        growth = max(0.0, longer - taken) / max(1, larger - part)
         expected = longer * whole / max(1, larger)
-        if growth:
-            expected = min(expected, longer + growth * (whole - larger))
+        if longer > taken:
+            expected = min(expected, _further(part, taken, larger, longer, whole))
         part, taken = larger, longer
     return expected
+
+
+def _further(less: int, sooner: float, part: int, taken: float, whole: int) -> float:
+    """Draw a line through the times of two parts, which rises or is level, on to the whole."""
+    return taken + max(0.0, taken - sooner) / max(1, part - less) * (whole - part)
 
 
 def _timed(

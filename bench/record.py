@@ -37,12 +37,15 @@ class Record:
 
     not_timed: list[dict[str, Any]] = field(default_factory=list)
     experiments: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    times: dict[Entry, float] = field(default_factory=dict)  # median CPU seconds
+    times: dict[Entry, float] = field(default_factory=dict)  # median seconds
+    by_wall: set[Entry] = field(default_factory=set)  # of them, those told by the wall's clock
     seen: dict[tuple[str, str], None] = field(default_factory=dict)  # layers and operations, as a set with an order
 
-    def timed(self, entry: Entry, cpu_seconds: list[float]) -> None:
+    def timed(self, entry: Entry, seconds: list[float], clock: str = "cpu") -> None:
         """Keep the median for the table."""
-        self.times[entry] = statistics.median(cpu_seconds)
+        self.times[entry] = statistics.median(seconds)
+        if clock == "wall":
+            self.by_wall.add(entry)
         if entry.kind != "roofline":
             self.seen[entry.layer, entry.operation] = None
 

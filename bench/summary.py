@@ -32,7 +32,17 @@ def lines(record: Record, specs: Sequence[str]) -> list[str]:
     rows = [heads, *told]
     table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     note = f"x: times of {names[first]}, less is faster. again: {names[first]} once more, later in the run."
-    return [*(line.rstrip() for line in table), note, *_refusals(record)]
+    return [*(line.rstrip() for line in table), note, *_clocks(record, names), *_refusals(record)]
+
+
+def _clocks(record: Record, names: dict[str, str]) -> list[str]:
+    """Say what is CPU time, and what is the wall's: where a call waits, or computes in another process."""
+    by_wall = {entry.implementation for entry in record.by_wall}
+    waiting = [name for spec, name in names.items() if spec in by_wall]
+    if not waiting:
+        return ["CPU time."]
+    part = "some of " * any(entry.implementation in by_wall for entry in record.times.keys() - record.by_wall)
+    return [f"CPU time, but {part}{', '.join(waiting)}: by the wall's clock, as it waits, or computes elsewhere."]
 
 
 def _told(record: Record, specs: Sequence[str], first: str) -> list[list[str]]:
@@ -62,14 +72,13 @@ def _cell(seconds: float | None, unit: float | None, reason: str, compared: bool
 
 
 def _refusals(record: Record) -> list[str]:
-    """Count what was not timed by reason, and tell each fault."""
+    """Count what was not timed by reason, and name each fault, which its failure tells in full."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     faults = []
     for row in record.not_timed:
         reason = row["reason"].split(", estimated")[0]
         if reason.startswith(("wrong", "raised")):
             faults.append(f"{row['implementation']} {row['layer']} {row['operation']}: {row['reason']}")
-            faults += [f"    {line}" for line in row["detail"].splitlines()[:4]]
         else:
             counts[row["implementation"], reason] += 1
     return [*(f"{spec}: {count} not timed, {reason}" for (spec, reason), count in counts.items()), *faults]

@@ -72,6 +72,11 @@ def test_a_constant_cost_that_is_high_is_seen_through(priced, seconds):
     assert estimate.estimate(CORRECT, layers.BY_NAME["alexnet-conv1"].case("conv2d"), LIMIT) <= LIMIT
 
 
+def test_a_constant_cost_beyond_the_limit_is_not_told_many_times_over(priced):
+    priced(lambda g: 3.0 + 1e-11 * g.macs)
+    assert LIMIT < estimate.estimate(CORRECT, layers.BY_NAME["alexnet-conv1"].case("conv2d"), LIMIT) < 3.1
+
+
 @pytest.mark.parametrize("seconds", [0.1, 3.0, 1000.0])
 def test_looking_for_a_constant_cost_has_an_end(priced, seconds):
     asked = priced(lambda g: seconds + 1e-8 * g.macs)

@@ -347,11 +347,20 @@ def test_the_table_has_medians_ratios_and_what_was_not_timed():
         "a conv2d       2  slow 3.4 s  0.5 x0.25   2.1 x1.05",
         "b conv2d               WRONG",
         "x: times of im2col, less is faster. again: im2col once more, later in the run.",
+        "CPU time.",
         "loops: 1 not timed, too slow",
         "loops b conv2d: wrong, not timed",
-        "    1 of 9 elements differ",
-        "      got 1",
     ]
+
+
+@pytest.mark.parametrize(("clocks", "said"), [(["wall", "wall"], "mine.py"), (["wall", "cpu"], "some of mine.py")])
+def test_the_table_says_what_was_timed_by_the_wall(clocks, said):
+    record = Record()
+    record.timed(entry("im2col"), [0.002])
+    for layer, whose in zip("ab", clocks, strict=True):
+        record.timed(entry("fast/mine.py", layer=layer), [0.0005], whose)
+    told = f"CPU time, but {said}: by the wall's clock, as it waits, or computes elsewhere."
+    assert told in summary.lines(record, ["im2col", "fast/mine.py"])
 
 
 def test_the_baseline_is_im2col_or_the_first():

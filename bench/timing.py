@@ -166,7 +166,7 @@ class Timekeeper:
             self.refuse(entry, found.reason, found.detail, fault=True)
         if slow:
             self.refuse(entry, f"too slow, estimated {told(expected)}", detail)
-        self.record.timed(entry, rounds.seconds)
+        self.record.timed(entry, rounds.seconds, rounds.clock)
         ratios = [found.ratio for found in judged if found.ratio is not None]
         benchmark.extra_info.update(
             entry.told(),

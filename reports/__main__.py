@@ -142,7 +142,7 @@ def _benchmarks(options: argparse.Namespace) -> tuple[Benchmarks | None, str, li
     try:
         file = options.bench or benchmarks.newest()
     except benchmarks.BenchmarkError as error:
-        return None, "", [str(error)] if asked else []
+        return None, "", [f"{error}, or name a file with --bench"] if asked else []
     try:
         found = benchmarks.load(file)
         if options.layers:

@@ -130,7 +130,7 @@ def newest(folder: str | os.PathLike[str] = FOLDER) -> Path:
             return max(found, key=lambda each: (each.stat().st_mtime_ns, each.name))
     except OSError as error:
         raise BenchmarkError(f"{folder}: cannot be read ({error.strerror})") from error
-    raise BenchmarkError(f"{folder}: no benchmarks yet: {HOW}, or name a file with --bench")
+    raise BenchmarkError(f"{folder}: no benchmarks yet: {HOW}")
 
 
 def load(file: str | os.PathLike[str]) -> Benchmarks:

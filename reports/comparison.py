@@ -125,7 +125,10 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     common = [key for key in same if new[key].clock == old[key].clock]
     refused, doubtful, told = _refused(old, after)
     if not common and not refused:
-        raise BenchmarkError(f"{after.path}: has no entry in common with {before.path}: nothing can be compared")
+        damage = "".join(f"; {each}" for each in (*before.damaged, *after.damaged))
+        raise BenchmarkError(
+            f"{after.path}: has no entry in common with {before.path}: nothing can be compared{damage}"
+        )
     machine = _machine(before, after)
     twice = [[*again(each)["shift"]] for each in (before, after)]
     # a copy of what a cache holds now takes twice as long, now half: that says nothing of a layer

@@ -132,6 +132,8 @@ def read(where: str | os.PathLike[str], run_id: str | None = None) -> tuple[Run,
     if Path(where).suffix == ".jsonl":
         run, content = read_export(where)
         return _choose([run], run_id, Path(where)), content
+    if Path(where).is_file():
+        raise LedgerError(f"{where}: a file: the folder of {FILE} is wanted, or a .jsonl file that --export wrote")
     path = Path(where) / FILE
     with _reading(path) as connection:
         return _read(connection, run_id, path)

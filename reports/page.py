@@ -97,12 +97,13 @@ def drawn(
         notices.append(str(error))
     worked = [line for line in verdicts.lines if line.property.startswith(claims.EXAMPLES)]
     cited = sources.sources() if worked else {}
+    refused = _refused(found) if found else []
     html = _template().render(
         run=run,
         matrix=verdicts,
         counts=counts(verdicts) if rows else _timed(found) if found else "no verdicts",
-        findings=findings(verdicts) if rows or not found else ["timed, and no verdicts here"],
-        state="bad" if verdicts.failures else "warn" if verdicts.missing else "good" if "agrees" in seen else "idle",
+        findings=[*(findings(verdicts) if rows or not found else ["timed, and no verdicts here"]), *refused],
+        state=_state(verdicts, refused),
         columns=_columns(run, verdicts),
         missing=[each for each in run.implementations if each.get("missing")] if run else [],
         reasons={verdict: reasons(verdicts, verdict) for verdict in EXPLAINED},
@@ -174,6 +175,15 @@ def moment(iso: str | None) -> str:
         return iso or ""
 
 
+def _state(found: Matrix, refused: list[str]) -> str:
+    """Return the class of the colour of the whole."""
+    if found.failures or refused:
+        return "bad"
+    if found.missing:
+        return "warn"
+    return "good" if any(row.verdict == "agrees" for row in found.rows) else "idle"
+
+
 def _columns(run: Run | None, found: Matrix) -> list[Column]:
     about = {each.get(key): each for key in ("name", "spec") for each in (run.implementations if run else ())}
     columns = []
@@ -235,9 +245,10 @@ def _raced(race: Race) -> list[Section]:
     if race.cells:
         sections.append(Section(
             "winners", "Which algorithm where",
-            "The fastest of ours for C channels and as many filters of F x F, transformed in the call, and below its "
-            "name how many times as long the second takes; heavy lines part the regions. What is timed was first seen "
-            "to be right on that layer. Alone: the others multiply columns there, as im2col-tiled does.",
+            "The fastest of ours for C channels and as many filters of F x F, transformed in the call, by the first "
+            "word of its name (im2col is im2col-tiled), and below it how many times as long the second takes; heavy "
+            "lines part the regions. What is timed was first seen to be right on that layer. "
+            "Alone: the others multiply columns there, as im2col-tiled does.",
             winners.caption(race), race_figures.winners(race), winners.table(race),
             "The fastest algorithm for each filter, number of channels and stride.",
         ))  # fmt: skip
@@ -251,6 +262,15 @@ def _timed(found: Benchmarks) -> str:
     parts = ", ".join(f"{len(its):,} of {name}" for name, its in of.items() if len(its))
     said = f"{plural(sum(map(len, of.values())), 'timing')} of {plural(len(names), 'implementation')}"
     return said + f" ({parts})" * bool(parts)
+
+
+def _refused(found: Benchmarks) -> list[str]:
+    """Count what was wrong, or raised, where it was to be timed, by implementation."""
+    faults = found.not_timed[found.not_timed["reason"].astype(str).str.startswith(("wrong", "raised"))]
+    return [
+        f"{name} is wrong or raises in {plural(count, 'place')}, not timed there"
+        for name, count in faults["implementation"].value_counts(sort=False).items()
+    ]
 
 
 def _template() -> jinja2.Template:

@@ -54,6 +54,16 @@ def test_pictures_that_are_all_broken_have_no_section(tmp_path, capsys, document
     assert {*SECTIONS} - {*outline(html).ids} == {"maps"}
 
 
+def test_a_comparison_with_nothing_in_common_says_what_is_damaged(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    for each in content["benchmarks"]:
+        each["extra_info"] = {}
+    files = [str(made_up.saved(tmp_path, each, name)) for each, name in ((document, "a.json"), (content, "b.json"))]
+    assert __main__.main(["compare", *files]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"nothing can be compared; .*b\.json: .*entries", line)
+
+
 @pytest.mark.parametrize("left", [{}, {"implementation": "im2col"}, None])
 def test_an_entry_without_its_measurement_is_counted(tmp_path, capsys, document, left):
     content = copy.deepcopy(document)

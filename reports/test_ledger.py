@@ -209,6 +209,13 @@ def test_no_results_yet_says_how_to_get_some(tmp_path):
         read(tmp_path)
 
 
+def test_a_file_in_place_of_the_folder_is_told_from_no_results(tmp_path):
+    file = tmp_path / "bench.json"
+    file.write_text("{}")
+    with pytest.raises(LedgerError, match=r"bench\.json: a file: the folder of verdicts\.sqlite is wanted"):
+        read(file)
+
+
 def spoiled(folder, how):
     """Make a results file unusable in one way."""
     path = written(folder)

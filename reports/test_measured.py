@@ -288,6 +288,15 @@ def test_the_newest_is_the_one_that_was_saved_last(folder, document):
     assert "saved20 November 2026" in said(run()[1]).replace("saved ", "saved")
 
 
+def test_what_was_wrong_stands_in_the_headline_of_benchmarks_alone(tmp_path, document):
+    html = page.render(None, [], load(made_up.saved(tmp_path, document)))
+    assert "im2col+textbook is wrong or raises in 1 place, not timed there" in said(html)
+    content = copy.deepcopy(document)
+    refused = content["poolproof"]["not_timed"]
+    content["poolproof"]["not_timed"] = [each for each in refused if "wrong" not in each["reason"]]
+    assert "is wrong or raises" not in said(page.render(None, [], load(made_up.saved(tmp_path, content))))
+
+
 def test_many_implementations_with_any_name_are_drawn(tmp_path, document):
     content = copy.deepcopy(document)
     names = [

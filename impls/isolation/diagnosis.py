@@ -29,6 +29,7 @@ HEAP = re.compile(  # what glibc says, and no one else, before it aborts
 PATIENCE = 12.0  # seconds for all that is tried: where a process cannot be forked, each failure costs an import
 REACHES = tuple(1 << power for power in range(2, 13))  # bytes past an array's end that a read is tried with
 ALIGNMENTS = (8, 16, 32, 64)
+MORE = 8  # times the limit of memory
 TIMES = 5  # that a call is made each way: one that fails once in three times does so all of them in 0.4 %
 
 
@@ -62,7 +63,13 @@ def _found(subject: IsolatedSubject, asked: Asked, call: Call) -> Cause | None:
     try:
         answers = [subject.exchange(asked, at_edge=(), writable=everything) for _ in range(TIMES)]
     except Failure as still:
-        wild = type(still).__name__ in ("SIGSEGV", "SIGBUS") and call.fails(at_edge=(), writable=everything)
+        loose: dict[str, Any] = {"at_edge": (), "writable": everything}
+        if not call.fails(**loose):
+            return None
+        if subject.process.limits.memory and call.passes(memory=MORE, **loose):
+            told = f"it cannot bear that memory is refused: with {MORE} times --memory-limit it passes"
+            return Cause(still.verdict, told)
+        wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
         return Cause(still.verdict, "it does so wherever its arrays lie in memory") if wild else None
     return call.written(answers[0]) or call.kept() or call.misaligned() or call.read()
 

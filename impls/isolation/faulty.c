@@ -122,6 +122,7 @@ FAULT(heap, overflow())
 FAULT(leaves_a_child, if (fork() == 0) { sleep(60); _exit(0); } *(volatile int *)0 = 1)
 FAULT(speaks_of_the_heap, fprintf(stderr, "cache corrupt: alloc() failed, free() it\n"); exit(2))
 FAULT(far_read_x, sink = ((volatile const float *)x)[nx + 500000])
+FAULT(unchecked, volatile char *all = malloc((size_t)1 << 30); *all = 1; free((void *)all))
 FAULT(closes, for (int i = 3; i < 64; i++) close(i))
 
 void unwritten(PARAMETERS)

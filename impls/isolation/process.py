@@ -255,6 +255,8 @@ class Process:
         code = os.waitstatus_to_exitcode(status)
         kind: type[Failure] = crashed(-code) if code < 0 else Exited
         how = f"died of {kind.__name__} ({kind.__doc__})" if code < 0 else f"ended itself, with status {code}"
+        if code == 0:
+            how += ", or closed its channel to the suite"
         most = self.limits.memory * self.at_once
         if code != 0 and most and grown > most * 3 // 4:
             kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory"

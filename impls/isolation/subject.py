@@ -103,13 +103,14 @@ class IsolatedSubject(Subject):
         writable: Container[int] = (),
         allowed: int | None = None,
         shift: tuple[int, int] = (RESULTS, 0),
+        memory: int = 1,
     ) -> dict[str, Any]:
         """Have the child do what is asked, and return its answer, with what has become of the inputs' memory.
 
         at_edge: all arrays but these lie loose; RESULTS is one. allowed: bytes past an array's end that may be read.
         writable: the inputs that may be written. shift: the number of an array that lies loose, and by how many bytes
-        it lies further. "around": of each input that lies loose, what was written around it; "changed": which inputs
-        were written. Raises a Failure.
+        it lies further. memory: so many times its limit may be taken. "around": of each input that lies loose, what
+        was written around it; "changed": which inputs were written. Raises a Failure.
         """
         held: list[np.ndarray] = []
         everything = [list(asked.arrays), asked.parameters, asked.options]
@@ -129,7 +130,7 @@ class IsolatedSubject(Subject):
         ]
         answer = self.process.ask(
             {
-                "at_once": probes.at_once(asked.do, asked.options),
+                "at_once": memory * probes.at_once(asked.do, asked.options),
                 "do": asked.do, "operation": asked.operation, "capacity": arena.capacity,
                 "writable": [number for number in range(len(held)) if number in writable],
                 "side": side_of[RESULTS], "shift": shift[1] if shift[0] == RESULTS else 0,

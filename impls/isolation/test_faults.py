@@ -34,6 +34,11 @@ ENDINGS = {
     "leaves_a_child": ("SIGSEGV", "crashed", "it does so wherever its arrays lie in memory"),
     "speaks_of_the_heap": ("Exited", "crashed", None),
     "far_read_x": ("SIGSEGV", "crashed", "it does so wherever its arrays lie in memory"),
+    "unchecked": (
+        "SIGSEGV",
+        "crashed",
+        "it cannot bear that memory is refused: with 8 times --memory-limit it passes",
+    ),
     "heap": ("SIGABRT", BOUNDS, HEAP),
     "writes_x": ("SIGSEGV", CHANGED, "it writes its input x"),
     "writes_w": ("SIGSEGV", CHANGED, "it writes its input w"),
