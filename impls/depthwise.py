@@ -11,8 +11,8 @@ a strip of B rows of one channel's outputs at once:
 Why it is fast. Cells are copied FW times and not FH * FW times, in long runs; what the bands multiply in vain costs
 less than what it would take not to: B is chosen so that it is about three times the work, at the pace of matrix
 products. What it costs: 0 * NaN is NaN, so that a NaN would spread over its strip. Where a result is not finite, it is
-computed again cell by cell of the filters. The gradient of the filters has no such zeros: of the product of B rows of
-dy with the columns, it is the diagonals.
+computed again cell by cell of the filters. The gradient of the filters is the diagonals of the product of B rows of dy
+with the columns; zeros stand in the last strip alone, and where it is not finite, columns give it.
 
 Where there are many channels, or few outputs for a cell at strides, it is quicker to turn the image round so that the
 channels of a cell lie side by side: then all of them are multiplied and added at once, and nothing is in vain.
@@ -229,4 +229,6 @@ def filter_gradient(
             (*steps, row + vertical.stride * cell, a, b, vertical.dilation * cell),
         )
         dw[some] += np.einsum("gskbcxf->gkcxf", diagonal)
-    return dw.swapaxes(-1, -2).reshape(shape)
+    if not np.isfinite(dw).all():  # the rows of zeros that fill up the last strip have met rows that they do not see
+        return im2col_tiled.filter_gradient(x, dy, vertical, horizontal, G, dtype).reshape(shape)
+    return np.ascontiguousarray(dw.swapaxes(-1, -2)).reshape(shape)

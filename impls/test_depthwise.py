@@ -57,6 +57,18 @@ def test_a_number_that_is_not_finite_stays_in_its_windows(case: Problem, spoilt:
     assert_same(got[2], want[2], case)
 
 
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_a_number_in_a_row_below_the_last_strip_reaches_the_filters_cells_that_see_it(spoilt: float) -> None:
+    """The last strip of dy is filled up with zeros, and rows of the image that they do not see lie below it."""
+    case = Problem((1, 4, 40, 40), (4, 1, 3, 3), {"stride": (1, 1), "padding": (0, 0), "groups": 4})
+    x, w, dy = whole(case.x, 1), whole(case.w, 2), whole((1, 4, 38, 38), 3)
+    x[0, 0, -1, 5] = spoilt
+    got, want = (of.conv2d_backward(x, w, dy, **case.keywords)[1] for of in (depthwise, im2col))
+    assert 0 < np.isfinite(want[:2]).sum() < want[:2].size
+    assert np.array_equal(np.isfinite(got), np.isfinite(want))
+    assert got.flags.c_contiguous
+
+
 def test_channels_side_by_side_take_a_strip_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(depthwise, "CHANNELS", 0)
     case = Problem((1, 600, 40, 30), (600, 1, 3, 3), {"stride": (1, 1), "padding": (1, 1), "groups": 600})

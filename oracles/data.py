@@ -154,6 +154,18 @@ def planted(*values: float) -> Fill:
     return fill
 
 
+def lone(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
+    """Small odd integers, and most often a NaN or an infinity at a single place: a last row, where tiles end, or any."""
+    found = odd(rng, shape, most)
+    if found.size and rng.random() < 0.75:
+        place = tuple(
+            int(rng.choice((0, extent - 1, extent - 1))) if axis >= 2 and rng.random() < 0.6 else int(rng.integers(extent))
+            for axis, extent in enumerate(shape)
+        )
+        found[place] = rng.choice((math.nan, math.inf, -math.inf))
+    return found
+
+
 def signed_zeros(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
     """Zeros of both signs, and some -1."""
     return rng.choice([0.0, -0.0, -1.0], shape, p=[0.4, 0.4, 0.2])
@@ -189,6 +201,7 @@ RECIPES = {
     "nan": Recipe(planted(math.nan, -math.nan), "special"),
     "inf": Recipe(planted(math.inf, -math.inf), "special"),
     "non_finite": Recipe(planted(math.nan, -math.nan, math.inf, -math.inf), "special"),
+    "lone": Recipe(lone, "special"),
     "extremes": Recipe(extremes, "special"),
     "minus_inf": Recipe(planted(*[-math.inf] * 7, math.nan), "special"),
 }
@@ -280,6 +293,13 @@ NAMES = {
 }
 SPARSE = {"conv2d": "x", "conv2d_backward": "dy"}  # which operand gets zeros where there are too many terms
 SPOILED = ("x", "dy")  # non-finite weights are left open by the contract
+
+
+def owed_filters(dy: np.ndarray, g: Geometry) -> np.ndarray | None:
+    """Tell whose gradients the contract speaks of, (K,): over zero padding a non-finite dy is left open; None: all."""
+    padded = any(axis.pad_before + axis.pad_after for axis in (g.vertical, g.horizontal))
+    finite = np.asarray(np.isfinite(dy).all((0, 2, 3)))
+    return None if not padded or finite.all() else finite
 
 
 def magnitudes(case: Case, rng: np.random.Generator, bits: int) -> dict[str, int]:

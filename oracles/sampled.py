@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from oracles import cuts, rounding, tapwise
+from oracles import cuts, rounding, spoiled, tapwise
 from oracles import truth as truths
 from oracles.case import CONVOLUTIONS, Case
 from oracles.checksum import Checksum, terms
-from oracles.data import recipe
+from oracles.data import owed_filters, recipe
 from oracles.elements import Elements, total
 from oracles.formats import FORMATS
 from oracles.geometry import Axis, Geometry
@@ -35,7 +35,7 @@ def verdict(case: Case, data: Arrays, result: Any, *, count: int = 200, arithmet
     """Hold what an operation returned against the definition at about `count` places of each output, then all of it.
 
     Where count is 0 no places are looked at. data is what truth.inputs gives; result is the output, or the tuple of
-    them. What is not finite is only sampled.
+    them. Where data are not finite, all of it is held against the pattern of what is (`oracles.spoiled`).
     """
     return Standard(case, data, count).verdict(result, arithmetic)
 
@@ -82,7 +82,12 @@ class _Output:
     def places(self) -> np.ndarray:
         """Where it is sampled; (places, axes)."""
         count = max(8, min(self.count, SUMMANDS // max(1, terms(self.case.geometry, self.name))))
-        return sample(shape_of(self.case, self.name), count, self.case.rng(1))
+        found = sample(shape_of(self.case, self.name), count, self.case.rng(1))
+        return found if self._owed is None else found[self._owed[found[:, 0]]]
+
+    @cached_property
+    def _owed(self) -> np.ndarray | None:
+        return owed_filters(self.data["dy"], self.case.geometry) if self.name == "dw" else None
 
     @cached_property
     def _elements(self) -> Elements:
@@ -102,15 +107,19 @@ class _Output:
         return self._sampled[arithmetic]
 
     def whole(self, output: np.ndarray, arithmetic: Arithmetic) -> Verdict:
-        """Hold all elements against checksums, or those of pools each by itself; agrees where data are not finite."""
+        """Hold all elements against checksums, or those of pools each by itself; of special data, what is finite."""
         if not self._finite:
-            return Verdict()
+            return Verdict() if self._lost is None else spoiled.verdict(self.name, output, self._lost, self._owed)
         if self.case.operation in CONVOLUTIONS:
             return self._checksum.verdict(output, arithmetic)
         arithmetic = replace(arithmetic, accuracy="direct")
         if arithmetic not in self._complete:
             self._complete[arithmetic] = tapwise.truth(self.case, self.data, self.name, arithmetic)
         return judge((self._complete[arithmetic],), output)
+
+    @cached_property
+    def _lost(self) -> np.ndarray | None:
+        return spoiled.pattern(self.case, self.data, self.name)
 
     @cached_property
     def _finite(self) -> bool:
@@ -120,7 +129,7 @@ class _Output:
 def whole(case: Case, data: Arrays, name: str, output: np.ndarray, arithmetic: Arithmetic = DIRECT) -> Verdict:
     """Hold all elements of one output, of the right shape and dtype, against checksums, or pools against each element.
 
-    Agrees, having looked at no element, where the data are not finite.
+    Where the data are not finite, it is held against the pattern of what is, if that is known.
     """
     return _Output(case, _given(data), name, 0).whole(output, arithmetic)
 

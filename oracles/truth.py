@@ -12,7 +12,7 @@ import numpy as np
 from oracles import conv, pool, rounding
 from oracles.case import CONVOLUTIONS, Case
 from oracles.conv import Nested
-from oracles.data import arrays, exponents, recipe
+from oracles.data import arrays, exponents, owed_filters, recipe
 from oracles.exact import floats, integers
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Geometry
@@ -172,15 +172,13 @@ def _conv2d_backward(s: _Sums) -> tuple[Truth, ...]:
             found.extend(conv.conv2d_backward(absolute(x), absolute(w), absolute(dy), g))
         return s.array(found[i], powers[name], shapes[name])[0]
 
-    padded = any(axis.pad_before + axis.pad_after for axis in (g.vertical, g.horizontal))
-    truths = []
+    truths, filters = [], owed_filters(s.data["dy"], g)
     for i, (name, numbers) in enumerate((("dx", dx), ("dw", dw), ("db", db))):
         value = s.array(numbers, powers[name], shapes[name])
         roles = _Roles(s, name)
         inner = _products(s, terms[name], lambda i=i, name=name: magnitude(i, name), roles)  # type: ignore[misc]
         owed = None
-        if name == "dw" and padded and not np.isfinite(s.data["dy"]).all():
-            filters = np.asarray(np.isfinite(s.data["dy"]).all((0, 2, 3)))
+        if name == "dw" and filters is not None:
             owed = np.broadcast_to(filters[:, None, None, None], shapes[name])
         truths.append(s.output(name, value, terms[name], inner, owed))
     return tuple(truths)

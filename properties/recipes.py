@@ -14,7 +14,8 @@ from oracles.rounding import Arithmetic, exact_bits
 EXACT = ("narrow", "wide", "wide", "scaled", "blank")
 BOUNDED = ("gauss", "spread", "positive", "cancelling", "huge", "constant")
 ORDERED = ("distinct", "ties", "narrow", "negative", "zeros", "near_ties", "wide", "scaled")  # what comparisons need
-SPECIAL = ("nan", "inf", "non_finite")
+SPECIAL = ("nan", "inf", "non_finite", "lone")
+SELDOM = ("lone", "lone", "lone", "non_finite")  # of large layers, in which else hardly any output is finite
 
 PLAIN = frozenset({*BOUNDED, *SPECIAL, "zeros", "near_ties", "minus_inf", "extremes"})  # spelled without numbers
 L2_HALF = frozenset({"narrow", "wide", "blank", "ties", "negative", "distinct", "positive"})

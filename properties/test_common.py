@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import example
 from hypothesis.strategies import SearchStrategy
 
 from oracles.case import BACKWARD, CONVOLUTIONS, FORWARD, Case
@@ -11,7 +12,7 @@ from oracles.geometry import Axis, Geometry
 from properties.choices import Choices, made
 from properties.examiner import Examiner, under_test
 from properties.laws import law
-from properties.recipes import EXACT, SPECIAL, possible, spelled
+from properties.recipes import EXACT, SELDOM, possible, spelled
 from properties.test_sizes import judged_by_samples
 
 STAYS = "the layers that people run, for which kernels have paths of their own"
@@ -20,12 +21,16 @@ CHANNELS = (4, 8, 16, 32, 3, 1, 64)
 OUTPUTS = (4, 8, 2, 7, 14, 16, 28, 32)
 WINDOWS = ((3, 1), (1, 1), (3, 2), (2, 2), (3, 1), (5, 1), (7, 2), (1, 2))  # extent and stride
 WORK, CELLS = 400_000, 4_200  # multiply-adds and outputs of a call at most
+LARGE, CELLS_SEEN = (38, 56), 20_000  # outputs of an axis, and of a call, of which only what is finite is held
 SUMS = ("conv2d", "avg_pool2d", "l2_pool2d")
+SUMS_BACKWARD = ("conv2d_backward", "avg_pool2d_backward")
 RECIPES = ("wide", "narrow", "gauss", "scaled", "huge", "spread")
 CHOICES = ("window", "padded", "depthwise", "C", "K", "N", "OH", "OW", "square", "rest", "dtype", "recipe", "bias")
 
 
-def common_cases(recipes: Sequence[str] = RECIPES) -> SearchStrategy[Case]:
+def common_cases(
+    recipes: Sequence[str] = RECIPES, counts: Sequence[int] = OUTPUTS, cells: int = CELLS
+) -> SearchStrategy[Case]:
     """A layer as networks have them, with as many channels, filters and outputs as a call has time for."""
 
     def case(choices: Choices) -> Case:
@@ -53,11 +58,11 @@ def common_cases(recipes: Sequence[str] = RECIPES) -> SearchStrategy[Case]:
         elif 1 not in allowed("G", (1,)):
             G = allowed("G", (1,))[0]
             C, K = G * C, G * K
-        rows = pick("OH", OUTPUTS)
-        outputs = [rows, rows if choices.has("square") else pick("OW", OUTPUTS)]
+        rows = pick("OH", counts)
+        outputs = [rows, rows if choices.has("square") else pick("OW", counts)]
         N = pick("N", allowed("N", (1, 2, 4)))
         work = N * max(K, 1) * C // G * extent * extent
-        outputs = _within(outputs, min(CELLS // max(1, N * (K or C)), WORK // max(1, work)))
+        outputs = _within(outputs, min(cells // max(1, N * (K or C)), WORK // max(1, work)))
         axes = [
             _axis(count, extent, stride, dilation, padding, choices.has("rest"), limits.get(letter, ()))
             for letter, count in zip("HW", outputs, strict=True)
@@ -107,8 +112,9 @@ def test_gradients_of_common_layers_equal_the_definition(subject: Examiner, case
     assert verdict.agrees, verdict.message
 
 
-@law("specials", SUMS, common_cases(SPECIAL))
+@law("specials", (*SUMS, *SUMS_BACKWARD), common_cases(SELDOM, (*OUTPUTS, *LARGE), CELLS_SEEN))
+@example(case=Case.parse("conv2d_backward float32 n1c8k8g8 i40k3s1p0,0d1 i40k3s1p0,0d1 lone seed=25"))
 def test_non_finite_values_stay_local_in_common_layers(subject: Examiner, case: Case) -> None:
-    """In layers as networks have them a NaN or an infinity reaches exactly the outputs whose windows hold it."""
+    """In layers as networks have them a NaN or an infinity reaches exactly what it is a term of."""
     verdict = judged_by_samples(subject, case)
     assert verdict.agrees, verdict.message
