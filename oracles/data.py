@@ -155,14 +155,14 @@ def planted(*values: float) -> Fill:
 
 
 def lone(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
-    """Small odd integers, and most often a NaN or an infinity at a single place: a last row, where tiles end, or any."""
+    """Small odd integers, and most often a NaN or an infinity at one place: at an end, where tiles end, or any."""
     found = odd(rng, shape, most)
     if found.size and rng.random() < 0.75:
-        place = tuple(
-            int(rng.choice((0, extent - 1, extent - 1))) if axis >= 2 and rng.random() < 0.6 else int(rng.integers(extent))
-            for axis, extent in enumerate(shape)
-        )
-        found[place] = rng.choice((math.nan, math.inf, -math.inf))
+        place = [int(rng.integers(extent)) for extent in shape]
+        for axis, extent in enumerate(shape[2:], start=2):
+            if rng.random() < 0.6:
+                place[axis] = int(rng.choice((0, extent - 1, extent - 1)))
+        found[tuple(place)] = rng.choice((math.nan, math.inf, -math.inf))
     return found
 
 
