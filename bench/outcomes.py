@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reports.race import Cell, Goal, Race, write
+from reports.race import VERDICTS, Cell, Goal, Race, write
 
 
 def lines(goals: Sequence[Goal]) -> Iterator[str]:
@@ -19,9 +19,10 @@ def lines(goals: Sequence[Goal]) -> Iterator[str]:
     lost = {lap.name: lap for goal in goals for lap in goal.laps if lap.ratio < 1}
     if lost:
         yield f"lost: {', '.join(f'{name} x{lap.ratio:.2f}' for name, lap in lost.items())}"
-    missed = [goal.row for goal in goals if goal.verdict == "missed"]
-    met = sum(goal.verdict == "met" for goal in goals)
-    yield f"goals: {met} of {len(goals)} met; missed: {', '.join(missed) or 'none'}"
+    of = {verdict: [goal.row for goal in goals if goal.verdict == verdict] for verdict in VERDICTS}
+    told = [f"missed: {', '.join(of['missed']) or 'none'}"]
+    told += [f"{verdict}: {', '.join(of[verdict])}" for verdict in ("undecided", "not measured") if of[verdict]]
+    yield f"goals: {len(of['met'])} of {len(goals)} met; {'; '.join(told)}"
 
 
 def line(goal: Goal, width: int) -> str:
@@ -39,6 +40,9 @@ def line(goal: Goal, width: int) -> str:
     if others and all(seconds is not None for _, seconds, _ in others):
         runtime = sum(count * (seconds or 0.0) for count, seconds, _ in others)
         notes.append(f"torch/onnxruntime {sum(count * theirs for count, _, theirs in others) / runtime:.2f}")
+    for lap in goal.laps:
+        if lap.by_way is not None:
+            notes.append(f"against torch's {lap.way} {lap.by_way / lap.seconds:.2f}")
     if goal.reason:
         notes.append(goal.reason)
     found = f"{goal.told:<{width}}  {sign}{goal.goal:6.2f}  {goal.measured:8.2f}  {goal.verdict}"

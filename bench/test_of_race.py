@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from bench import gate, goals, onnx_session, race, roofs
+from bench import gate, goals, layers, onnx_session, race, roofs, torch_ways
 from bench.duel import Timing, duel
 from bench.fakes import CONV, CORRECT, flipped, subject
 from bench.goals import ROWS, Part, Row
@@ -170,6 +171,52 @@ def test_goals_of_ours_alone_are_measured(monkeypatch):
     assert found.at_most
     assert found.measured is not None
     assert [*roofs.run("threads", 1)] == []
+
+
+def test_what_is_wrong_leaves_the_rest_to_be_measured_and_is_told_by_the_status(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(registry, "load", lambda spec: SimpleNamespace(conv2d=lambda x, w, b, **k: None, spec=spec))
+    (found,) = roofs.run("small-call", 1)
+    assert found.verdict == "not measured"
+    assert "im2col-tiled conv2d float32" in found.reason
+    monkeypatch.setattr(Race, "run", lambda self, row: Goal(row.name, row.told, row.goal, row.goal))
+    assert race.main(["--rows=vgg16,small*", f"--results={tmp_path}"]) == 1
+    assert "goals: 1 of 2 met; missed: none; not measured: small-call\n" in capsys.readouterr().out
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"), [(1.3, "met"), (1.1, "undecided"), (0.9, "undecided"), (0.7, "missed")]
+)
+def test_what_is_nearer_to_its_goal_than_torch_to_itself_is_undecided(measured, verdict):
+    assert Goal("r", "told", 1.0, measured, control=1.2).verdict == verdict
+    assert "undecided: r" in "\n".join(lines([Goal("r", "told", 1.0, 1.1, control=1.2)]))
+
+
+def test_filters_that_were_prepared_count_as_memory():
+    def prepare(w, **parameters):
+        return np.zeros(10**6), w
+
+    def conv2d(x, w, b, **parameters):
+        return im2col.conv2d(x, w[1] if isinstance(w, tuple) else w, b, **parameters)
+
+    found = subject("ours.py", conv2d=conv2d, prepare=prepare)
+    judged = gate.judge(found, CONV)
+    assert race.peak(found, Part("conv", CONV), judged) == judged.peak < 10**6
+    assert race.peak(found, Part("conv", CONV, ready=True), judged) >= 8 * 10**6
+
+
+@pytest.mark.parametrize("name", ["vgg16-pool1", "average-2x2", "l2-2x2", "resnet50-global", "alexnet-pool1"])
+def test_pools_are_raced_against_the_fastest_way_of_torchs(name):
+    layer = next(layer for layer in layers.POOLS if layer.name == name)
+    found = torch_ways.ways(layer.case(layer.forward))
+    assert "channels last" in found
+    assert ("adaptive_avg_pool2d" in found) == (name == "resnet50-global")
+    assert torch_ways.ways(CONV) == {}
+
+
+def test_a_way_of_torchs_that_is_faster_is_told():
+    lap = Lap("a", "auto", 1, 1.0, 3.0, 3.0, 0, 0.0, None, "channels last", 0.5)
+    assert "against torch's channels last 0.50" in line(Goal("r", "a row", 1.0, 3.0, laps=(lap,)), 0)
 
 
 def test_onnx_runtime_runs_beside_where_it_has_such_a_call():

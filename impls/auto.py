@@ -11,7 +11,7 @@ measured by the first processes in which a layer comes that is large enough for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 from impls import arguments, costs, depthwise, fft, im2col_tiled, pools, winograd
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.costs import Layer
+from impls.keywords import Keywords
 
 name = "auto"
 version = f"numpy {np.__version__}"
@@ -44,7 +45,7 @@ class Prepared:
     """A copy of the filters, and what the algorithms made of it that calls have chosen."""
 
     w: Array
-    keywords: dict[str, Any]
+    keywords: Keywords
     made: dict[str, Any] = field(default_factory=dict)
 
     def by(self, algorithm: ModuleType) -> Any:
@@ -53,14 +54,17 @@ class Prepared:
         if prepare is None:
             return self.w
         if algorithm.__name__ not in self.made:
-            self.made[algorithm.__name__] = prepare(self.w, **self.keywords)
+            self.made[algorithm.__name__] = prepare(self.w, **asdict(self.keywords))
         return self.made[algorithm.__name__]
 
 
 def prepare(w: Array, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1), groups: int = 1) -> Prepared:
-    """Copy the filters w (K, C/G, FH, FW); conv2d takes the result as its w, and transforms it once for all calls."""
-    keywords = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return Prepared(arguments.wide(w).copy(), keywords)
+    """Copy the filters w (K, C/G, FH, FW); conv2d takes the result as its w, and transforms it once for all calls.
+
+    Raises ValueError naming the value; so does conv2d under other keywords.
+    """
+    keywords = Keywords.of_filters(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return Prepared(w.copy(), keywords)
 
 
 def conv2d(
@@ -82,6 +86,8 @@ def conv2d(
     dtype = arguments.common_dtype(x=x, w=plain, b=b)
     keywords: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     vertical, horizontal, G = arguments.convolution(x, plain, **keywords)
+    if isinstance(w, Prepared):
+        w.keywords.expect(**keywords)
     algorithm = _algorithm(x, plain, dtype, vertical, horizontal, G, ready=isinstance(w, Prepared))
     if algorithm is im2col_tiled:  # whatever a small call does twice is a good part of it
         arguments.bias(b, plain.shape[0])

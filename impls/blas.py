@@ -9,6 +9,7 @@ hides its functions, everything is done with NumPy, and BLAS keeps its threads.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -148,8 +149,16 @@ class _Held:
     def __init__(self) -> None:
         self.lock, self.calls, self.wanted = threading.Lock(), 0, 0
 
+    def forked(self) -> None:
+        """Forget, in a child, the calls of threads that it does not have, and give its products their threads back."""
+        wanted, self.lock, self.calls, self.wanted = self.wanted, threading.Lock(), 0, 0
+        if wanted:
+            set_threads(wanted)
+
 
 _held = _Held()
+if hasattr(os, "register_at_fork"):  # where there is a fork
+    os.register_at_fork(after_in_child=_held.forked)
 
 
 def _now() -> int:

@@ -139,7 +139,7 @@ def settle() -> None:
 
 def kept() -> tuple[Rates, int]:
     """Read this machine's rates, and how often they were measured; some that serve, and 0, where there are none."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):  # absent, or not what was written
+    with suppress(OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):  # absent, or of others
         content = json.loads(cache().read_text(encoding="utf-8"))
         if content["machine"] == described():
             found = Rates(**{name: _positive(value) for name, value in content["rates"].items()})
@@ -149,8 +149,9 @@ def kept() -> tuple[Rates, int]:
 
 def keep(found: Rates, times: int) -> None:
     """Write this machine's rates to the cache directory, where that can be written to."""
-    path, content = cache(), {"machine": described(), "times": times, "rates": asdict(found)}
-    with suppress(OSError):
+    content = {"machine": described(), "times": times, "rates": asdict(found)}
+    with suppress(OSError, RuntimeError):
+        path = cache()
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".json", delete=False, encoding="utf-8") as file:
             json.dump(content, file, indent=1)
@@ -158,7 +159,7 @@ def keep(found: Rates, times: int) -> None:
 
 
 def cache() -> Path:
-    """Name the file of rates, in the user's cache directory."""
+    """Name the file of rates, in the user's cache directory. Raises RuntimeError where there is no home."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poolproof" / "rates.json"
 
 

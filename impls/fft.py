@@ -26,6 +26,7 @@ from impls import arguments, im2col, im2col_tiled, overlap_save, whole_spectra
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.column_tiles import lanes, overlap, reach
 from impls.fft_costs import spectra_pay, tiles, whole_pays
+from impls.keywords import Keywords
 from impls.overlap_save import Tiles
 
 name = "fft"
@@ -46,6 +47,7 @@ class Prepared:
     """Filters of a convolution, and their spectra for the lengths of tiles that were asked for last."""
 
     filters: Array
+    keywords: Keywords
     spectra: dict[Any, Array] = field(default_factory=dict)
 
     def transformed(self, vertical: Axis, horizontal: Axis, down: Tiles, across: Tiles, G: int, whole: bool) -> Array:
@@ -53,7 +55,7 @@ class Prepared:
         key = down.length, across.length, whole
         found = self.spectra.get(key)
         if found is None:
-            planes = overlap_save.filter_planes(self.filters, vertical, horizontal, G)
+            planes = overlap_save.filter_planes(arguments.wide(self.filters), vertical, horizontal, G)
             found = (whole_spectra if whole else overlap_save).filter_spectra(planes, down, across, kept=True)
             # A new dictionary each time: another thread may be reading the old one.
             self.spectra = {**dict([*self.spectra.items()][1 - KEPT :]), key: found}
@@ -61,8 +63,12 @@ class Prepared:
 
 
 def prepare(w: Array, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1), groups: int = 1) -> Prepared:
-    """Copy filters w (K, C/G, FH, FW), so that conv2d need transform them only once for each length of tiles."""
-    return Prepared(np.array(arguments.wide(w), order="C"))
+    """Copy filters w (K, C/G, FH, FW), so that conv2d need transform them only once for each length of tiles.
+
+    Raises ValueError naming the value; so does conv2d under other keywords.
+    """
+    keywords = Keywords.of_filters(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return Prepared(np.array(w, order="C"), keywords)
 
 
 @np.errstate(all="ignore")
@@ -83,6 +89,8 @@ def conv2d(
     Source: Mathieu, Henaff & LeCun 2013, "Fast training of convolutional networks through FFTs".
     """
     prepared = w if isinstance(w, Prepared) else None
+    if prepared is not None:
+        prepared.keywords.expect(stride=stride, padding=padding, dilation=dilation, groups=groups)
     filters = w.filters if isinstance(w, Prepared) else w
     dtype = arguments.common_dtype(x=x, w=filters, b=b)
     vertical, horizontal, G = arguments.convolution(

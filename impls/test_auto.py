@@ -136,6 +136,15 @@ def test_what_cannot_be_measured_or_written_is_done_without(monkeypatch: pytest.
     assert costs.rates() == Rates(tile=2.0)
 
 
+def test_without_a_home_the_rates_are_measured_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(costs, "cache", homeless)
+    monkeypatch.setattr(costs, "measured", lambda: Rates(tile=2.0))
+    assert costs.rates() == Rates(tile=2.0)
+
+
 def test_this_machine_has_rates_of_some_picoseconds_to_nanoseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     found = dataclasses.asdict(costs.measured())

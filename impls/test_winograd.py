@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from threading import Barrier
@@ -198,3 +199,13 @@ def test_blas_is_held_to_one_thread_and_let_go_by_the_last() -> None:
             assert (blas._now(), blas.threads()) == (1, wanted)
         assert (blas._now(), blas.threads()) == (1, wanted)
     assert (blas._now(), blas.threads()) == (wanted, wanted)
+
+
+def test_a_child_that_is_forked_meanwhile_has_its_threads_back() -> None:
+    wanted = blas.threads()
+    with blas.on_one_thread():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if (blas._held.calls, blas._now(), blas.threads()) == (0, wanted, wanted) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    assert blas._now() == wanted

@@ -34,6 +34,7 @@ from impls import winograd_tiles as tiles
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.blas import SMALL
 from impls.folding import Fold, Source
+from impls.keywords import Keywords
 from impls.winograd_tiles import Block, Transform, workspace
 
 name = "winograd"
@@ -59,6 +60,7 @@ class Prepared:
     """Filters that are transformed once for each size of tile that images ask for; a copy of the plain ones."""
 
     w: Array
+    keywords: Keywords
     folded: Array | None = None
     transformed: dict[int, Array] = field(default_factory=dict)
 
@@ -66,20 +68,24 @@ class Prepared:
         """Give the filters as F(m, 3) multiplies them, (a, a, K, C)."""
         if m not in self.transformed:
             assert self.folded is not None
-            way = tiles.transform(m, 3, self.w.dtype)
-            made = np.empty((way.a, way.a, *self.folded.shape[:2]), self.w.dtype)
+            way = tiles.transform(m, 3, self.folded.dtype)
+            made = np.empty((way.a, way.a, *self.folded.shape[:2]), self.folded.dtype)
             tiles.of_filters(self.folded, way, out=made)
             self.transformed[m] = made
         return self.transformed[m]
 
 
 def prepare(w: Array, *, stride: Pair, padding: Padding, dilation: Pair = (1, 1), groups: int = 1) -> Prepared:
-    """Transform filters w (K, C/G, FH, FW) ahead; conv2d then takes the result as its w, whatever the images' size."""
-    found = Prepared(arguments.wide(w).copy())
-    lines = zip(w.shape[2:], stride, dilation, strict=True)
+    """Transform filters w (K, C/G, FH, FW) ahead; conv2d then takes the result as its w, whatever the images' size.
+
+    Raises ValueError naming the value; so does conv2d under other keywords.
+    """
+    keywords = Keywords.of_filters(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    found = Prepared(w.copy(), keywords)
+    lines = zip(w.shape[2:], keywords.stride, keywords.dilation, strict=True)
     down, across = (Fold(Axis(F, F, S, 0, D, 1)) for F, S, D in lines)  # of the image, padding alone is still unknown
-    if w.size and folding.folds(down.axis) and folding.folds(across.axis):
-        found.folded = folding.filters(found.w, down, across)
+    if w.size and w.dtype != np.float16 and folding.folds(down.axis) and folding.folds(across.axis):
+        found.folded = folding.filters(arguments.wide(found.w), down, across)
         found.by_tile(4)
     return found
 
@@ -106,6 +112,8 @@ def conv2d(
         x, plain, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
     arguments.bias(b, plain.shape[0])
+    if isinstance(w, Prepared):
+        w.keywords.expect(stride=stride, padding=padding, dilation=dilation, groups=groups)
     if dtype == np.float16 or not applies(x.shape[0], x.shape[1], plain.shape[0], vertical, horizontal, G):
         return im2col_tiled.conv2d(x, plain, b, stride=stride, padding=padding, dilation=dilation, groups=G)
     y = np.empty((x.shape[0], plain.shape[0], vertical.outputs, horizontal.outputs), dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.race import NOISE, Goal, Lap, Race
+from reports.race import NOISE, VERDICTS, Goal, Lap, Race
 from reports.section import Table, listed, times
 from reports.sentences import plural
 
@@ -11,14 +11,18 @@ FEW = 6  # lost layers that a sentence names
 
 def caption(race: Race) -> list[str]:
     """Say which goals are met, and on which layers torch is faster."""
-    of = {verdict: [goal for goal in race.goals if goal.verdict == verdict] for verdict in ("met", "missed")}
-    unmeasured = [goal for goal in race.goals if goal.measured is None]
+    of = {verdict: [goal for goal in race.goals if goal.verdict == verdict] for verdict in VERDICTS}
+    unmeasured = of["not measured"]
     said = [f"{len(of['met'])} of {plural(len(race.goals), 'goal')} met."]
     if of["missed"]:
         said.append(f"Missed: {listed(f'{race.called(goal)} ({amount(goal)})' for goal in of['missed'])}.")
+    if of["undecided"]:
+        said.append(
+            f"Undecided, as torch differed from itself by more: {listed(goal.row for goal in of['undecided'])}."
+        )
     if unmeasured:
         said.append(f"Not measured: {listed(f'{goal.row} ({goal.reason})' for goal in unmeasured)}.")
-    return [" ".join(said), *_control(race), _lost(race), _how(race)]
+    return [" ".join(said), *_control(race), _lost(race), *_ways(race), _how(race)]
 
 
 def _control(race: Race) -> list[str]:
@@ -50,6 +54,18 @@ def _lost(race: Race) -> str:
     return f"torch is faster on {len(named)} of {plural(layers, 'layer')}: {listed([*named[:FEW], *more])}."
 
 
+def _ways(race: Race) -> list[str]:
+    """Say where another way of torch's is faster than ours, though its usual one may not be."""
+    found = {lap.name: lap for goal in race.goals for lap in goal.laps if lap.by_way is not None}
+    ahead = {name: lap for name, lap in found.items() if lap.by_way is not None and lap.by_way < lap.seconds}
+    if not found:
+        return []
+    if not ahead:
+        return [f"No other way of torch's that was tried is faster than ours, on {plural(len(found), 'pool')}."]
+    named = listed(f"{name} {times(lap.by_way / lap.seconds)} ({lap.way})" for name, lap in ahead.items())
+    return [f"In another way torch is faster on {len(ahead)} of {plural(len(found), 'pool')}: {named}."]
+
+
 def _how(race: Race) -> str:
     blas = race.machine.get("blas") or {}
     names = {"BLAS": " ".join(str(blas.get(each) or "") for each in ("name", "version")).strip()}
@@ -75,6 +91,11 @@ def table(race: Race) -> Table:
             ("at most " if goal.at_most else "") + times(goal.goal),
             "" if goal.measured is None else times(goal.measured),
             "" if goal.control is None else times(goal.control),
+            f"{max(lap.extra_bytes for lap in goal.laps) / 2**20:.1f}" if goal.laps else "",
+            f"{sum(lap.faults for lap in goal.laps):.0f}" if goal.laps else "",
         ])  # fmt: skip
-    head = ("row", "what is raced", "verdict", "layers that are lost, times as fast", "goal", "measured", "torch/torch")
+    head = (
+        "row", "what is raced", "verdict", "layers that are lost, times as fast", "goal", "measured", "torch/torch",
+        "extra memory, MB", "page faults",
+    )  # fmt: skip
     return Table(head, rows, 4)

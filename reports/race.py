@@ -13,6 +13,7 @@ from reports.rows import LedgerError
 
 FILES = "race-*.jsonl"
 NOISE = 0.05  # by which torch may differ from itself, and a winner from the second, and nothing is said of it
+VERDICTS = ("met", "missed", "undecided", "not measured")
 KIND = jsonlines.Kind("race", 2, "a race", "run `make race`")
 
 
@@ -21,6 +22,7 @@ class Lap:
     """One part of a goal: seconds of a call of ours, of torch's, and of torch's again; `count` times in its network.
 
     extra_bytes, faults: peak extra memory and page faults of ours. onnxruntime: seconds, where it has such a call.
+    way, by_way: another way of torch's, the fastest that was tried, and its seconds.
     """
 
     name: str
@@ -32,6 +34,8 @@ class Lap:
     extra_bytes: int
     faults: float
     onnxruntime: float | None = None
+    way: str = ""
+    by_way: float | None = None
 
     def __post_init__(self) -> None:
         _numbers(seconds=self.seconds, theirs=self.theirs, again=self.again)
@@ -63,9 +67,11 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """met, missed or not measured."""
+        """met, missed, not measured, or undecided: torch differed from itself by more than there was to spare."""
         if self.measured is None:
             return "not measured"
+        if self.noisy and self.control is not None and abs(math.log(self.share)) < abs(math.log(self.control)):
+            return "undecided"
         return "met" if self.share >= 1 else "missed"
 
     @property

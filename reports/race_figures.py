@@ -45,7 +45,7 @@ def _goals(race: Race, narrow: bool) -> Figure:
     axes.set_xlabel("measured over goal", color=MUTED, fontsize=9)
     axes.axvline(1, color=INK, linewidth=1.2)
     for line, goal in enumerate(of):
-        met = goal.verdict == "met"
+        met = goal.verdict != "missed"
         shade = svg.color(0) if met else BAD
         axes.plot([1, goal.share], [line, line], color=shade, linewidth=1.4, alpha=0.5)
         axes.plot(goal.share, line, marker="o" if met else "X", color=shade, markersize=6.5, linewidth=0, clip_on=False,

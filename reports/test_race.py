@@ -57,6 +57,21 @@ def test_a_steady_race_without_losses_says_so():
     assert "torch is faster on none of 1 layer." in text
 
 
+def test_other_ways_of_torchs_are_told():
+    ahead = replace(WON, way="channels last", by_way=WON.seconds / 2)
+    text = " ".join(goals.caption(Race(MACHINE, 5, [replace(MET, laps=(ahead,))])))
+    assert f"In another way torch is faster on 1 of 1 pool: {WON.name} 0.50 (channels last)." in text
+    behind = replace(ahead, by_way=WON.seconds * 2)
+    text = " ".join(goals.caption(Race(MACHINE, 5, [replace(MET, laps=(behind,))])))
+    assert "No other way of torch's that was tried is faster than ours, on 1 pool." in text
+    assert "another way" not in " ".join(goals.caption(RACED))
+
+
+def test_what_cannot_be_told_for_noise_is_undecided():
+    text = " ".join(goals.caption(Race(MACHINE, 5, [replace(MET, control=1.9)])))
+    assert f"0 of 1 goal met. Undecided, as torch differed from itself by more: {MET.row}." in text
+
+
 def test_a_limit_is_met_from_below():
     assert LIMIT.share == pytest.approx(1.15)
     assert goals.amount(LIMIT) == "1.00, at most 1.15"
