@@ -3,8 +3,9 @@
 Direct convolution multiplies F * F times for each output and channel. A product of spectra multiplies once for each
 frequency, and what it takes to get there and back is the same for every filter size, and shared by all filters. So it
 pays where filters are large and images larger, and where enough channels share the transforms: on 128 x 128 cells from
-5 x 5 with 16 channels on (`impls/fft_costs.py`). Elsewhere `impls/im2col_tiled.py` is called. Small images are
-transformed in any case: it costs little there, and what is tested on them is then what large ones are computed by.
+5 x 5 with 16 channels on (`impls/fft_costs.py`). Elsewhere `impls/im2col_tiled.py` is called. Where there is little to
+multiply, images are transformed if that takes less than 5 ms: what is tested on them is then what large ones are
+computed by.
 
 How tiles are cut and put together, and why that is fast, is told in `impls/overlap_save.py`; how they are transformed,
 in `impls/spectra.py`; whole images, in `impls/whole_spectra.py`.

@@ -27,7 +27,8 @@ POINT = 5.0  # and for each point of a fast transform in two dimensions
 NEAR = 1 << 25  # bytes of spectra that are made and stay in the last cache,
 FAR = 1 / 2  # and nanoseconds for each further one, to main memory and back
 BYTE = 1 / 16  # nanoseconds for each byte of spectra that come from main memory
-FREE = 1 << 17  # multiplications that take so little that what they are done by does not matter
+FREE = 1 << 17  # multiplications that take so little that what they are done by does not matter,
+CHEAP = 5e6  # as long as spectra take no more nanoseconds: of filters that reach far they do
 
 
 def tiles(vertical: Axis, horizontal: Axis) -> tuple[Tiles, Tiles]:
@@ -47,10 +48,10 @@ def spectra_pay(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int
     products = N * K * c * vertical.outputs * vertical.window * horizontal.outputs * horizontal.window
     if 1 in (vertical.outputs * vertical.window, horizontal.outputs * horizontal.window):
         return False  # a line: its few long sums lose more than a fast transform of so few cells may
+    cost = expected(N, K, c, vertical, horizontal, G, ready)
     if products <= FREE:
-        return True
-    columns = 2 * products / COLUMNS + products * G // K * CELL
-    return expected(N, K, c, vertical, horizontal, G, ready) < columns
+        return cost <= CHEAP
+    return cost < 2 * products / COLUMNS + products * G // K * CELL
 
 
 def expected(N: int, K: int, c: int, vertical: Axis, horizontal: Axis, G: int, ready: bool = False) -> float:

