@@ -126,7 +126,9 @@ _OURS = (
     Entry("loops", "one output at a time, as lecture notes write it", _module("loops")),
     Entry("im2col", "windows stretched out into columns, then one matrix product", _module("im2col")),
     Entry("im2col-tiled", "the same, a few rows at a time in a buffer that stays in cache", _module("im2col_tiled")),
-    Entry("winograd", "a quarter of the multiplications of 3x3 filters; larger ones and strides folded into them", _module("winograd")),
+    Entry(
+        "winograd", "3x3 filters with a quarter of the multiplications, others folded into them", _module("winograd")
+    ),
     Entry("fft", "a product of spectra, tile by tile where that pays", _module("fft"), "scipy"),
     Entry(
         "separable", "pools alone: down the columns, then across the rows, a chunk in cache at a time", _module("pools")
