@@ -88,9 +88,12 @@ def _same_and_other_dilation(case: Case) -> bool:
     return bool(case.same) and ("change", "dilation") in case.details
 
 
-def _few_strided_outputs(case: Case) -> bool:
-    g = case.geometry
-    return max(g.sizes["S"]) > 1 and g.vertical.out * g.horizontal.out <= g.window
+def _halved_beside_few_outputs(case: Case) -> bool:
+    v, h = case.geometry.vertical, case.geometry.horizontal
+    return any(
+        (a.extent, a.stride, a.pad_before, a.pad_after, a.dilation, a.ragged) == (2, 2, 1, 1, 1, 0) and b.out < b.extent
+        for a, b in ((v, h), (h, v))
+    )
 
 
 def _non_finite(case: Case, data: Data) -> bool:
@@ -157,8 +160,9 @@ REGIONS = {
     "stride_1_padded_unlike": Region(
         "a stride of 1 along both axes, and another padding below the image than to its left", _stride_1_unlike
     ),
-    "few_strided_outputs": Region(
-        "a stride above 1, and no more outputs than a filter has cells", _few_strided_outputs
+    "halved_beside_few_outputs": Region(
+        "windows of 2, stride 2 and padding 1 along one axis, and fewer outputs than cells of a window along the other",
+        _halved_beside_few_outputs,
     ),
     "ceil_mode": Region("sizes that are rounded up", lambda case: case.geometry.vertical.ceil),
     "float64": Region("float64", lambda case: case.dtype == "float64"),
