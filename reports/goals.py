@@ -33,9 +33,7 @@ def _control(race: Race) -> list[str]:
     noisy = [goal.row for goal in race.goals if goal.noisy]
     if not noisy:
         return [f"{said}: never off by more than {NOISE * 100:g} %."]
-    return [
-        f"{said}; where it is off by more than {NOISE * 100:g} %, the machine was too busy to tell: {listed(noisy)}."
-    ]
+    return [f"{said}, off by more than {NOISE * 100:g} % in {listed(noisy)}, where the machine was busy."]
 
 
 def lost(race: Race) -> dict[str, Lap]:
@@ -85,7 +83,7 @@ def table(race: Race) -> Table:
     rows = []
     for goal in race.goals:
         behind = listed(f"{lap.name} {times(lap.ratio)}" for lap in goal.lost)
-        verdict = goal.verdict + (", too busy to tell" if goal.noisy else "")
+        verdict = goal.verdict + (", on a busy machine" if goal.noisy else "")
         rows.append([
             goal.row, goal.told, verdict, goal.reason or behind,
             ("at most " if goal.at_most else "") + times(goal.goal),
