@@ -1,6 +1,6 @@
 """How long each algorithm takes for a layer: what it multiplies, copies and transforms, at rates measured on a machine.
 
-A model of five rates, all in nanoseconds, for one thread and float32. In float64 they are about twice as large, all of
+A model of six rates, all in nanoseconds, for one thread and float32. In float64 they are about twice as large, all of
 them, so that the same algorithm is the fastest. Measured by each of the first processes in a twentieth of a second,
 since one of them may find the machine busy: the least of each is kept in the user's cache directory, until the
 processor or the BLAS is another. Where nothing can be measured, those of a server of 2023 serve.
@@ -29,7 +29,7 @@ from impls.winograd import FEW, FILTERS
 
 LIMIT = 2.0  # seconds in which all is measured, or given up
 TIMES = 5  # processes that measure
-COPIED = 0.3  # of what a cell of a column takes is to copy it; a small product needs no more
+STRIDED = 1.75  # times as long takes a cell of every second column, of which fewer lie in a cache line
 FOLDED = 4  # times as long takes a filter that is folded first
 CALL = 20_000.0  # nanoseconds that Python and NumPy take for the steps of a tile, whatever is in it
 
@@ -41,6 +41,7 @@ class Rates:
     product: float = 0.0205  # multiply-add in a large product of matrices
     small: float = 0.0195  # and in a small one
     cell: float = 0.45  # cell copied to a column, and arranged for BLAS's kernel
+    copy: float = 0.16  # cell copied to a column, and read by a product so small that nothing is arranged for it
     tile: float = 0.75  # cell of a tile gathered and transformed
     filter: float = 0.7  # cell of a transformed filter
 
@@ -82,8 +83,8 @@ def im2col(layer: Layer, rates: Rates) -> float:
     copied = 0.0 if layer.window == 1 else float(layer.outputs) * layer.window * layer.C
     if not layer.backward:
         if layer.K // layer.G * layer.C // layer.G * layer.window * column_tiles.FEWEST <= blas.SMALL:
-            return CALL + layer.work * rates.small + copied * rates.cell * COPIED
-        return CALL + layer.work * rates.product + copied * rates.cell
+            return CALL + layer.work * rates.small + copied * rates.copy
+        return CALL + layer.work * rates.product + copied * rates.cell * (STRIDED if layer.horizontal.stride > 1 else 1)
     of_dy = 0 if layer.window == 1 else layer.outputs * layer.window * min(layer.K, 2 * layer.C)
     return 2 * CALL + 2 * layer.work * rates.product + (copied + of_dy) * rates.cell
 
@@ -141,7 +142,7 @@ def kept() -> tuple[Rates, int]:
     """Read this machine's rates, and how often they were measured; some that serve, and 0, where there are none."""
     with suppress(OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError):  # absent, or of others
         content = json.loads(cache().read_text(encoding="utf-8"))
-        if content["machine"] == described():
+        if content["machine"] == described() and content["rates"].keys() == asdict(Rates()).keys():
             found = Rates(**{name: _positive(value) for name, value in content["rates"].items()})
             return found, int(content["times"])
     return Rates(), 0
@@ -208,6 +209,12 @@ def measured() -> Rates:
             lambda: np.matmul(few, column_tiles.columns(image, down, across, tile, single), out=made), 576 * 8 * 56
         )
         cell = max(copied - 16 * product, copied / 4)  # without the multiplications
+        plane, along = drawn(1, 1, 78, 78), arguments.axis(78, 15, 1, (0, 0))
+        one, row = drawn(1, 1, 225), np.empty((1, 1, 8 * 64), single)
+        tile = column_tiles.Tile(0, 0, 8, 64)
+        copy = rate(
+            lambda: np.matmul(one, column_tiles.columns(plane, along, along, tile, single), out=row), 225 * 8 * 64
+        )
         way, block = winograd_tiles.transform(4, 3, single), winograd_tiles.Block(0, 1, 0, 7, 14)
         cells = np.empty((6, 6, 64, block.tiles), single)
         every = slice(0, 64)
@@ -216,4 +223,4 @@ def measured() -> Rates:
         )
         filters, taken = drawn(128, 64, 3, 3), np.empty((6, 6, 128, 64), single)
         of_filters = rate(lambda: winograd_tiles.of_filters(filters, way, taken), taken.size)
-    return Rates(product, small, cell, transformed, of_filters)
+    return Rates(product, small, cell, copy, transformed, of_filters)
