@@ -20,6 +20,8 @@ from reports.conventions import Line
 ROOT = Path(__file__).parents[2]
 LIMIT = 120.0  # seconds for a process
 TOLD = 100  # letters of a message
+ROUNDED = 12 * 2.0**-24  # of a float32 root: 8 u for 4 ulp, which is what vector libraries promise of a power, and 4 u
+# for its exponent, since 1/p is rounded too and moves the root of a sum s by u ln(s) / p
 
 
 class EngineError(Exception):
@@ -106,7 +108,7 @@ def _alike(found: Any, wanted: Plain, signs: bool) -> bool:
     values = np.array(wanted.values).reshape(wanted.shape)
     if signs and (np.signbit(found) != np.signbit(values)).any():
         return False
-    return bool(np.isclose(found.astype(np.float64), values, rtol=1e-6, atol=0, equal_nan=True).all())
+    return bool(np.isclose(found.astype(np.float64), values, rtol=ROUNDED, atol=0, equal_nan=True).all())
 
 
 def brief(message: str) -> str:
