@@ -67,9 +67,11 @@ def _one_line_of_many_channels(case: Case) -> bool:
     return g.C // g.G > 32 and 1 in (g.vertical.size, g.horizontal.size)
 
 
-def _grouped_and_ragged(case: Case) -> bool:
+def _not_plain_and_ragged(case: Case) -> bool:
     g = case.geometry
-    return g.G > 1 and any(axis.ragged > axis.pad_after for axis in (g.vertical, g.horizontal))
+    axes = (g.vertical, g.horizontal)
+    plain = g.G == 1 and all(axis.dilation == 1 for axis in axes)
+    return not plain and any(axis.ragged > axis.pad_after for axis in axes)
 
 
 def _uneven_padding(case: Case) -> bool:
@@ -167,7 +169,9 @@ REGIONS = {
     "ceil_mode": Region("sizes that are rounded up", lambda case: case.geometry.vertical.ceil),
     "float64": Region("float64", lambda case: case.dtype == "float64"),
     "uneven_padding": Region("other padding before the image than after it", _uneven_padding),
-    "grouped_and_ragged": Region("groups, and cells of the image after the last window", _grouped_and_ragged),
+    "not_plain_and_ragged": Region(
+        "groups or a dilation, and cells of the image after the last window", _not_plain_and_ragged
+    ),
     "same_and_ragged": Region("SAME, and cells of the image after the last window", _same_and_ragged),
     "same_and_other_dilation": Region("SAME, in calls of which one has another dilation", _same_and_other_dilation),
     "same_lower": Region("SAME_LOWER", lambda case: case.same == "same_lower"),

@@ -1,4 +1,4 @@
-"""Gradients of a grouped convolution have the shapes of what they are gradients of."""
+"""Gradients of a grouped or dilated convolution have the shapes of what they are gradients of."""
 
 import sys
 
@@ -18,20 +18,22 @@ def whole(*shape):
     return mx.array(random.randint(-3, 4, shape).astype(np.float32))
 
 
-for size in range(1, 20):
-    for stride, padding in ((1, 0), (2, 1), (3, 1), (8, 4)):
-        if size + 2 * padding < 3:
-            continue
-        x, w = whole(1, size, size, 2), whole(2, 3, 3, 1)
+for groups, dilation in ((2, (1, 1)), (1, (2, 1))):
+    for size in range(1, 20):
+        for stride, padding in ((1, 0), (2, 1), (3, 1), (8, 4)):
+            if size + 2 * padding < 2 * dilation[0] + 1:
+                continue
+            x, w = whole(1, size, size, 2), whole(2, 3, 3, 2 // groups)
 
-        def total(x, w, stride=stride, padding=padding):
-            """The sum of the outputs, in two groups."""
-            return mx.conv2d(x, w, stride, padding, 1, 2).sum()
+            def total(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups):
+                """The sum of the outputs."""
+                return mx.conv2d(x, w, stride, padding, dilation, groups).sum()
 
-        gradients = mx.grad(total, argnums=(0, 1))(x, w)
-        for argument, gradient, name in ((x, gradients[0], "image"), (w, gradients[1], "filters")):
-            if gradient.shape != argument.shape:
-                wrong.append(f"image {size}, stride {stride}, padding {padding}: {name} {gradient.shape}")
+            gradients = mx.grad(total, argnums=(0, 1))(x, w)
+            told = f"groups {groups}, dilation {dilation}, image {size}, stride {stride}, padding {padding}"
+            for argument, gradient, name in ((x, gradients[0], "image"), (w, gradients[1], "filters")):
+                if gradient.shape != argument.shape:
+                    wrong.append(f"{told}: {name} {gradient.shape}")
 print("got ", "; ".join(wrong) or "the shapes of the filters")
-print("want gradients of filters of (2, 3, 3, 1), as the filters are")
+print("want gradients of filters of (2, 3, 3, 1) with two groups and (2, 3, 3, 2) with one, as the filters are")
 sys.exit(int(bool(wrong)))
