@@ -27,7 +27,9 @@ LETTERS = {
     "C": "C",
     "K": "K",
     "N": "N",
-}  # what is sized, and its letter in limits
+    "T": "CKF",  # terms of a sum
+}  # what is sized, and its letters in limits
+LONG = 65  # outputs of a gradient that sums as many filters
 AT_ONCE = 4  # sizes of one drawn case
 ALONG = ("any", *(f"{name}{size}" for name in LETTERS for size in SIZES))
 THIN = cases(("narrow", "wide"), extent=(1, 2, 3), margin=(0,), batches=(1, 2), details={"along": ("any",)})
@@ -35,13 +37,13 @@ THIN = cases(("narrow", "wide"), extent=(1, 2, 3), margin=(0,), batches=(1, 2), 
 
 @law("values", FORWARD, THIN, details=("along",))
 def test_outputs_are_right_at_every_size(subject: Examiner, case: Case) -> None:
-    """At each number of outputs, channels, filters and images past a hundred, every output is the definition's."""
+    """At each number of outputs, channels, filters, images and terms past a hundred, outputs are the definition's."""
     swept(subject, case)
 
 
 @law("gradients", BACKWARD, THIN, details=("along",))
 def test_gradients_are_right_at_every_size(subject: Examiner, case: Case) -> None:
-    """At each number of outputs, channels, filters and images past a hundred, every gradient is the definition's."""
+    """At each number of outputs, channels, filters, images and terms past a hundred, so is every gradient."""
     swept(subject, case)
 
 
@@ -65,7 +67,8 @@ def swept(subject: Examiner, case: Case) -> None:
 
 def chosen(subject: Examiner, case: Case) -> list[str]:
     """Choose sizes by the case's own line, so that a hundred cases meet nearly all that there are."""
-    names = [name for name, letter in LETTERS.items() if letter not in subject.subject.declared.limits]
+    limits = subject.subject.declared.limits
+    names = [name for name, letters in LETTERS.items() if not any(letter in limits for letter in letters)]
     names = [name for name in names if name != "K" or case.operation in CONVOLUTIONS]
     if not names:
         raise Unsupported("its limits leave no size free")
@@ -76,10 +79,12 @@ def chosen(subject: Examiner, case: Case) -> list[str]:
 
 def sized(subject: Examiner, case: Case, name: str) -> Case:
     """Give the case one size, as OW65 or C17 names it, and few of all else. Done twice, it is done once."""
-    letter, size, g = name.rstrip("0123456789"), int(name.lstrip("NCKOHW")), case.geometry
+    letter, size, g = name.rstrip("0123456789"), int(name.lstrip("NCKOHWT")), case.geometry
     filters = g.G if g.K else 0
     counts = {"N": 1, "C": g.G, "K": filters}
-    if letter in counts:
+    if letter == "T":
+        case, geometry = replace(case, same=""), summing(case, size)
+    elif letter in counts:
         counts[letter] = size * (1 if letter == "N" else g.G)
         geometry = replace(g, **counts)
     else:
@@ -87,6 +92,20 @@ def sized(subject: Examiner, case: Case, name: str) -> Case:
         which = "vertical" if letter == "OH" else "horizontal"
         geometry = Geometry(1, g.G, **axes | {which: holding(axes[which], size, case.same)}, K=filters, G=g.G)
     return replace(respelled(subject, case, geometry), details=(("along", name),))
+
+
+def summing(case: Case, terms: int) -> Geometry:
+    """Sum so many terms in each output: channels under a window of one cell, or cells of a window one row high.
+
+    Of the gradients of a convolution these are filters, for dx, and as many outputs, for dw, up to LONG.
+    """
+    G, (down, across) = case.geometry.G, (axis.stride for axis in (case.geometry.vertical, case.geometry.horizontal))
+    one, two = Axis(1, 1, down), Axis(1 + across, 1, across)
+    if case.operation not in CONVOLUTIONS:
+        return Geometry(1, 1, one, Axis(terms + across, terms, across))
+    if case.operation == "conv2d":
+        return Geometry(1, terms * G, one, two, G, G)
+    return Geometry(1, G, one, Axis((terms - 1) * across + 1, 1, across) if terms <= LONG else two, terms * G, G)
 
 
 def holding(axis: Axis, outputs: int, same: str) -> Axis:

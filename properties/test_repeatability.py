@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from hypothesis import example
 
 from oracles import truth as truths
 from oracles.case import BACKWARD, CONVOLUTIONS, FORWARD, Case
@@ -31,6 +32,10 @@ SHARING = {
 
 
 @law("repeatability", EVERY, cases(REAL, details={"calls": ANY}), details=("calls",))
+@example(case=Case.parse("conv2d float32 n1c130k2g1 i5k3s1p1,1d1 i5k3s1p1,1d1 gauss seed=1 calls=20"))
+@example(case=Case.parse("conv2d_backward float32 n2c2k130g1 i20k3s1p1,1d1 i20k3s1p1,1d1 gauss seed=1 calls=20"))
+@example(case=Case.parse("avg_pool2d float32 n1c2 i33k32s1p0,0d1 i40k32s1p0,0d1 gauss seed=1 calls=20"))
+@example(case=Case.parse("l2_pool2d float32 n1c2 i33k32s1p0,0d1 i40k32s1p0,0d1 gauss seed=1 calls=20"))
 def test_the_same_call_gives_the_same_bits(subject: Examiner, case: Case) -> None:
     """The same arrays in the same memory give the same bits, twenty times over."""
     if not subject.subject.declared.deterministic:
@@ -122,6 +127,13 @@ def after_refusal(subject: Examiner, case: Case) -> Verdict:
 
 
 @law("repeatability", EVERY, cases(("wide", "narrow"), details={"threads": ANY}, **SMALL), details=("threads",))
+@example(case=Case.parse("conv2d float32 n1c4k4g1 i32k3s1p1,1d1 i32k3s1p1,1d1 narrow:24 seed=1 threads=own_data"))
+@example(case=Case.parse("conv2d float32 n1c4k4g1 i32k3s1p1,1d1 i32k3s1p1,1d1 narrow:24 seed=2 threads=own_data"))
+@example(
+    case=Case.parse("conv2d_backward float32 n1c3k4g1 i24k3s1p1,1d1 i24k3s1p1,1d1 narrow:24 seed=1 threads=own_data")
+)
+@example(case=Case.parse("max_pool2d float32 n2c8 i32k3s2p1,1d1 i32k3s2p1,1d1 narrow:24 seed=1 threads=own_data"))
+@example(case=Case.parse("avg_pool2d float32 n2c8 i32k3s2p1,1d1 i32k3s2p1,1d1 narrow:24 seed=1 threads=own_data"))
 def test_threads_do_not_disturb_each_other(subject: Examiner, case: Case) -> None:
     """Calls from four threads at once give what they give alone: on own data, on shared data, of other shapes."""
     verdict = varied(subject, case, "threads", [*SHARING, *CHANGES], at_once)
