@@ -43,6 +43,23 @@ def changes_its_algorithm_after_ten_calls() -> Fault:
     return fault
 
 
+@afresh("conv2d", by=(SAME_BITS,))
+def adds_parts_of_long_sums_in_the_order_of_chance() -> Fault:
+    """Sums of more than 256 products are made in two parts, which are added to the bias in whatever order they come."""
+    rng = np.random.default_rng(0)
+
+    def fault(correct, x, w, b, **p):
+        if w[0].size <= 256:
+            return correct(x, w, b, **p)
+        halves = [np.where(np.arange(w.shape[1])[:, None, None] % 2 == part, w, w.dtype.type(0)) for part in (0, 1)]
+        first, second = (halves[part] for part in rng.permutation(2))
+        bias = np.ones(len(w), w.dtype) if b is None else b
+        y = correct(x, first, bias, **p) + correct(x, second, None, **p)
+        return y - bias[:, None, None] if b is None else y
+
+    return fault
+
+
 @afresh("conv2d_backward", by=(SAME_BITS,))
 def adds_in_the_order_of_chance() -> Fault:
     """Images are added up in whatever order they come, as by atomic additions."""

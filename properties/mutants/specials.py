@@ -7,11 +7,13 @@ import numpy as np
 from impls.arguments import Array
 from properties.mutants.laws_by_name import (
     BACKWARD,
+    COMMON_LOCAL,
     ENLARGED,
     EQUAL_WEIGHTS,
     EXACTLY,
     FIRST,
     FORWARD,
+    LARGE_LOCAL,
     LEVEL,
     LOCAL,
     LOCAL_BACK,
@@ -207,6 +209,25 @@ def non_finite_gradient_of_zeros_passed_on(correct, x, dy, **p):
     """0 times the sum of dy is added to every gradient: a NaN or an infinity spoils them all."""
     dx = correct(x, dy, **p)
     return dx + 0 * (dy.sum() if dy.size else dy.dtype.type(0))
+
+
+@around("conv2d_backward", by=(COMMON_LOCAL, LARGE_LOCAL))
+def zeros_below_dy_meet_nan(correct, x, w, dy, **p):
+    """Rows of zeros fill dy up to a multiple of eight, and meet rows of the image that their windows see: 0 * NaN."""
+    dx, dw, db = correct(x, w, dy, **p)
+    rows = -dy.shape[2] % 8
+    if dy.shape[2] < 8 or not rows or isinstance(p["padding"], str):
+        return dx, dw, db
+    taller = np.pad(x, ((0, 0), (0, 0), (0, rows * p["stride"][0]), (0, 0)))
+    return dx, correct(taller, w, np.pad(dy, ((0, 0), (0, 0), (0, rows), (0, 0))), **p)[1], db
+
+
+@around("avg_pool2d_backward", by=(COMMON_LOCAL, LARGE_LOCAL))
+def spreads_gradients_by_running_sums(correct, *arrays, **p):
+    """Rows of eight cells and more are differences of running sums, in which a NaN or an infinity stays for good."""
+    dx = correct(*arrays, **p)
+    lost = np.logical_or.accumulate(~np.isfinite(dx), axis=3)
+    return np.where(lost, dx.dtype.type(np.nan), dx) if dx.shape[3] >= 8 else dx
 
 
 # subnormal numbers
