@@ -21,7 +21,7 @@ from impls import places
 from impls.subject import Subject
 from oracles.case import Case, DetailError
 from properties import again, expected, likeness, messages, order
-from properties.database import Examples
+from properties.database import Examples, stamp, whose
 from properties.examiner import KNOWN_FAULT, Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
 from properties.simpler import simplify
@@ -190,6 +190,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         mended = expected.mended(entries, law.one, examiner)
         pyfuncitem.stash[MENDED] = mended
         examiner.known = expected.known(config.stash[EXPECTED], examiner)
+    _keep_apart(pyfuncitem, spec)
     examiner.begin(budget.share(spec, weight))
     if not examiner.subject.offers(examiner.operation):
         pytest.skip(f"{spec} offers no {examiner.operation}")
@@ -226,6 +227,17 @@ def _searched(item: pytest.Function, law: Law, examiner: Examiner) -> None:
     except AssertionError:
         simplify(law.one, examiner)
         raise
+
+
+def _keep_apart(item: pytest.Function, spec: str) -> None:
+    """Let failing examples be kept for this implementation and operation alone, in the state in which its files are."""
+    kept, directory = settings.default.database, item.config.invocation_params.dir
+    if kept is not None:  # where draws are derived from the property alone, all implementations have the same
+        operation = item.funcargs["subject"].operation
+        digest = f"{operation} {whose(spec, directory)}".encode()
+        item.obj.hypothesis.inner_test._hypothesis_internal_add_digest = digest
+    if isinstance(kept, Examples):
+        kept.stamp = stamp(spec, directory)
 
 
 def _identity(item: pytest.Function) -> str:

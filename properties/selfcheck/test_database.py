@@ -8,7 +8,7 @@ import pytest
 from hypothesis import core, given, settings
 from hypothesis import strategies as st
 
-from properties.database import Examples
+from properties.database import Examples, stamp, whose
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,24 @@ def test_what_a_property_is_steered_to_is_not_kept(tmp_path):
     kept.save(b"key.pareto", b"near the bound")
     assert not [*kept.fetch(b"key.pareto")]
     assert not [*tmp_path.iterdir()]
+
+
+def test_what_was_finished_is_made_smaller_once_the_files_are_others(tmp_path):
+    (tmp_path / "mine.py").write_text("x = 1")
+    kept = Examples(tmp_path / "kept")
+    kept.stamp = stamp("mine.py:kernel", tmp_path)
+    kept.save(b"key", b"small")
+    kept.finish(smallest=True)
+    assert [*kept.fetch(b"key")] == [b"small"]
+    (tmp_path / "mine.so").write_bytes(b"compiled anew")
+    kept.stamp = stamp("mine.py:kernel", tmp_path)
+    assert not [*kept.fetch(b"key")]
+    assert [*kept.fetch(b"key.secondary")] == [b"small"]
+    assert stamp("im2col", tmp_path) == stamp("torch-cpu", tmp_path) == b""
+
+
+def test_implementations_are_told_apart_by_their_files(tmp_path):
+    names = ["mine.py", "mine.py:kernel", "a/mine.py", "im2col", "im2col+textbook", "numpy:convolve"]
+    assert len({whose(name, tmp_path) for name in names}) == len(names)
+    assert whose("../a/mine.py:k", tmp_path / "b") == whose("a/mine.py:k", tmp_path)
+    assert whose(str(tmp_path / "mine.py"), tmp_path / "elsewhere") == whose("mine.py", tmp_path)

@@ -312,6 +312,17 @@ def test_after_kill_9_in_the_middle_of_shrinking_the_next_run_starts_with_what_w
     assert {*crashed()} == {calls.read_text().splitlines()[0]}
 
 
+def test_an_example_of_one_kernel_is_not_tried_with_another(tmp_path):
+    (tmp_path / "crashes.py").write_text(CRASHES.replace("crashes = ", "crashes = x.shape[1] > 2  # "))
+    (tmp_path / "other.py").write_text(CRASHES.replace("crashes = ", "crashes = True  # "))
+    (tmp_path / "keeps.py").write_text(KEEPS)
+    arguments = (EXACTLY, "-p", "keeps", "--hypothesis-profile=kept", "--results=results", *CONV)
+    run(tmp_path, *arguments, "--impl=crashes.py")
+    run(tmp_path, *arguments, "--impl=other.py")
+    (row,) = failing(tmp_path)
+    assert Case.parse(row.case).geometry.C == 1
+
+
 COMPILES = """
 import time
 from impls.im2col import avg_pool2d as right
