@@ -93,6 +93,12 @@ def text(error: BaseException) -> str:
         return ""
 
 
+def _end_if_forked(pid: int) -> None:
+    """End a process that the implementation has forked and let return: the results' memory is not for it to write."""
+    if os.getpid() != pid:
+        os._exit(0)
+
+
 class Worker:
     """An implementation, and the memory that it is given and gives back. Raises ValueError as registry.subject does."""
 
@@ -115,10 +121,10 @@ class Worker:
         }
 
     def serve(self, channel: socket.socket, memory: int) -> None:
-        """Answer until the parent closes the channel; a process that the implementation has forked does not."""
+        """Answer until the parent closes the channel."""
         held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
-        results, pid = Results(self.results), os.getpid()
-        framing.send(channel, {"pid": pid})
+        results = Results(self.results)
+        framing.send(channel, {"pid": os.getpid()})
         while True:
             message = framing.receive(channel)
             if message is None:
@@ -131,8 +137,6 @@ class Worker:
                     limit = min(limit, most_there_is)
                 resource.setrlimit(resource.RLIMIT_DATA, (limit, most_there_is))
             answer = self.answer(message, results)
-            if os.getpid() != pid:
-                return
             try:
                 framing.send(channel, answer)
             except OSError:  # the parent does not wait for it any more, or the channel was closed here
@@ -144,7 +148,7 @@ class Worker:
         for pool in (self.outputs, self.copies):
             pool.begin(message["side"], message["shift"])
         self.copies.allowed = message["allowed"]
-        do, operation = message["do"], message["operation"]
+        do, operation, pid = message["do"], message["operation"], os.getpid()
         put = message["put"]
         arrays, parameters, options = wire.decoded(message["arrays"], lambda number: self.given.get(put[number]))
         try:
@@ -154,8 +158,10 @@ class Worker:
                 found = self.subject.reason(operation, parameters)
             else:
                 found = self.subject.probe(do, operation, arrays, parameters, **options)
+            _end_if_forked(pid)
             return {"found": wire.encoded(found, results.put), "wrong": self.findings()}
         except BaseException as error:
+            _end_if_forked(pid)
             name, refusal = type(error).__name__, isinstance(error, ValueError)
             said = text(error)[:5000]
             wrong = [finding for finding in self.findings() if finding[0] != "unwritten"]

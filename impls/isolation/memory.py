@@ -103,23 +103,24 @@ class Results:
 
     def __init__(self, fd: int = -1) -> None:
         self.fd = memory_file("poolproof-results") if fd < 0 else fd
-        self.size = os.fstat(self.fd).st_size or 16 * PAGE
         self.used = 0
-        self._map()
+        self._map(os.fstat(self.fd).st_size or 16 * PAGE)
 
-    def _map(self) -> None:
-        if os.fstat(self.fd).st_size < self.size:
-            os.ftruncate(self.fd, self.size)
-        self.bytes = np.frombuffer(mmap.mmap(self.fd, self.size), np.uint8)
+    def _map(self, size: int) -> None:
+        if os.fstat(self.fd).st_size < size:
+            os.ftruncate(self.fd, size)
+        self.bytes = np.frombuffer(mmap.mmap(self.fd, size), np.uint8)
+        self.size = size  # now that there is so much
 
     def put(self, array: Any) -> list[Any]:
         """Append an array; a message gives its [offset, dtype, shape] on."""
         dense = np.ascontiguousarray(array)
         begin, end = self.used, self.used + dense.nbytes
         if end > self.size:
-            while self.size < end:
-                self.size *= 2
-            self._map()
+            size = self.size
+            while size < end:
+                size *= 2
+            self._map(size)
         if dense.nbytes:
             self.bytes[begin:end] = dense.reshape(-1).view(np.uint8)
         self.used = -(-end // 64) * 64
@@ -130,8 +131,7 @@ class Results:
         offset, dtype, shape = descriptor
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if offset + size > self.size:
-            self.size = os.fstat(self.fd).st_size
-            self._map()
+            self._map(os.fstat(self.fd).st_size)
         return self.bytes[offset : offset + size].copy().view(dtype).reshape(shape)
 
 

@@ -23,6 +23,7 @@ from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
 STARTING, LONGER = 60.0, 3  # seconds for an import, or so many times the limit of a call
+FORKING = 10.0  # seconds for a worker of a process that has imported all; one that was stopped makes none
 LARGE = 1 << 23  # bytes of arrays for which a call may take as long again
 LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
@@ -169,7 +170,7 @@ class Process:
             socket.send_fds(self.status, [b"."], [theirs.fileno()])
         self.poll.register(self.status, select.POLLIN)  # a child of a worker that died may hold its channel open
         self.ended, self.worker = False, 0
-        self.worker = int(self._answer(self.talk, self.starting)["pid"])
+        self.worker = int(self._answer(self.talk, FORKING)["pid"])
 
     def _abandon(self) -> None:
         """End the worker if it still runs."""
