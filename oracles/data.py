@@ -155,9 +155,9 @@ def planted(*values: float) -> Fill:
 
 
 def lone(rng: np.random.Generator, shape: Shape, most: int) -> np.ndarray:
-    """Small odd integers, and most often a NaN or an infinity at one place: at an end, where tiles end, or any."""
+    """Small odd integers, and a NaN or an infinity at one place: at an end, where tiles end, or any."""
     found = odd(rng, shape, most)
-    if found.size and rng.random() < 0.75:
+    if found.size:
         place = [int(rng.integers(extent)) for extent in shape]
         for axis, extent in enumerate(shape[2:], start=2):
             if rng.random() < 0.6:

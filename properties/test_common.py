@@ -113,7 +113,7 @@ def test_gradients_of_common_layers_equal_the_definition(subject: Examiner, case
 
 
 @law("specials", (*SUMS, *SUMS_BACKWARD), common_cases(SELDOM, (*OUTPUTS, *LARGE), CELLS_SEEN))
-@example(case=Case.parse("conv2d_backward float32 n1c8k8g8 i40k3s1p0,0d1 i40k3s1p0,0d1 lone seed=31"))
+@example(case=Case.parse("conv2d_backward float32 n1c8k8g8 i40k3s1p0,0d1 i40k3s1p0,0d1 lone seed=13"))
 def test_non_finite_values_stay_local_in_common_layers(subject: Examiner, case: Case) -> None:
     """In layers as networks have them a NaN or an infinity reaches exactly what it is a term of."""
     verdict = judged_by_samples(subject, case)
