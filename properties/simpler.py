@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from oracles.case import Case
-from oracles.geometry import Axis
+from oracles.geometry import Axis, Geometry
 from properties.neighbours import owed, respelled
 
 if TYPE_CHECKING:
@@ -29,15 +29,22 @@ def simplify(one: Callable[[Examiner, Case], bool], examiner: Examiner) -> None:
 
 
 def candidates(examiner: Examiner, case: Case) -> Iterator[Case]:
-    """Give the cases in which one axis is a single cell, or has as many outputs as it had; none of SAME or details."""
+    """Give cases with fewer images, channels, filters or groups, or in which one axis is a single cell, or simpler.
+
+    Simpler is an axis with as many outputs. None of SAME or details.
+    """
     if case.same or case.details or case.operation == "out_size":
         return
+    for counts in _fewer(case.geometry):
+        smaller = respelled(examiner, case, replace(case.geometry, **counts))
+        if owed(examiner, smaller):
+            yield smaller
     for name in ("vertical", "horizontal"):
         axis = getattr(case.geometry, name)
         ways = [changed for count in (3, 2, 1, 0) for changed in combinations(SIMPLEST, count)]
         cell = replace(axis, size=1, extent=1, stride=1, dilation=1, pad_before=0, pad_after=0)
         for new in (cell, *(_with_as_many(axis, changed) for changed in ways)):
-            if new is not None and _amount(new) < _amount(axis):
+            if new is not None and _rank(new) < _rank(axis):
                 smaller = respelled(examiner, case, replace(case.geometry, **{name: new}))
                 if owed(examiner, smaller):
                     yield smaller
@@ -57,8 +64,21 @@ def _with_as_many(axis: Axis, changed: tuple[str, ...]) -> Axis | None:
     return new if new.out == axis.out else None
 
 
-def _amount(axis: Axis) -> int:
-    return axis.size + axis.extent + axis.stride + axis.dilation + axis.pad_before + axis.pad_after
+def _fewer(g: Geometry) -> Iterator[dict[str, int]]:
+    """Give one, two, half or one less of what there are several of; a single group, with its filters or with all."""
+    if g.G > 1:
+        yield {"C": g.C // g.G, "K": g.K // g.G, "G": 1}
+        yield {"C": g.C // g.G, "G": 1}
+    for letter in "NCK" if g.G == 1 else "N":
+        count = getattr(g, letter)
+        yield from ({letter: fewer} for fewer in sorted({1, 2, count // 2, count - 1}) if 0 < fewer < count)
+
+
+def _rank(axis: Axis) -> tuple[int, ...]:
+    """Order axes by all that they have; of those that have as much, first by padding, stride and dilation."""
+    padding = axis.pad_before + axis.pad_after
+    amount = axis.size + axis.extent + axis.stride + axis.dilation + padding
+    return amount, padding, axis.stride, axis.dilation
 
 
 def _fails(one: Callable[[Examiner, Case], bool], examiner: Examiner, case: Case) -> bool:

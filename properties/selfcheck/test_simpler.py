@@ -68,3 +68,25 @@ def test_a_case_that_fails_otherwise_is_not_taken():
         one(examiner, case)
     simplify(one, examiner)
     assert examiner.failure[0] == case
+
+
+@pytest.mark.parametrize(
+    ("line", "fails", "least"),
+    [
+        ("n2c4k4g2 i3k1s1p0,0d1 i3k1s1p0,0d1", lambda g: g.K > 1, "n1c1k2g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
+        ("n3c6k3g3 i1k1s1p0,0d1 i1k1s1p0,0d1", lambda g: g.N > 1 and g.C > 1, "n2c2k1g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
+        ("n1c1k1g1 i1k1s1p0,0d1 i1k1s1p1,1d1", lambda g: g.horizontal.out == 3, "n1c1k1g1 i1k1s1p0,0d1 i3k1s1p0,0d1"),
+    ],
+)
+def test_counts_become_one_groups_too_and_cells_come_before_padding(line, fails, least):
+    examiner = Examiner(Subject("im2col", im2col), "conv2d")
+
+    def one(subject, case):
+        if fails(case.geometry):
+            subject.hold(case, Verdict("differs", "", 1.0))
+            raise AssertionError
+
+    with pytest.raises(AssertionError):
+        one(examiner, Case.parse(f"conv2d float32 {line} narrow:24 seed=1"))
+    simplify(one, examiner)
+    assert str(examiner.failure[0]).startswith(f"conv2d float32 {least} ")
