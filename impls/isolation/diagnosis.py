@@ -33,6 +33,11 @@ MORE = 8  # times the limit of memory
 TIMES = 5  # that a call is made each way: one that fails once in three times does so all of them in 0.4 %
 
 
+# what glibc fills memory with, as MALLOC_PERTURB_ has it, before it is written and when it is freed; in half precision
+# these are numbers like any others
+POISONS = ((0x5A, 0.01, "allocated and never written"), (0xA5, 1e-6, "freed"))
+
+
 @dataclass(frozen=True)
 class Cause:
     """What a failing call does, in words, and the verdict's word for it."""
@@ -53,6 +58,17 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     with contextlib.suppress(TimeoutError):
         return _found(subject, asked, Call(subject, asked))
     return None
+
+
+def poison(got: float, dtype: str) -> str:
+    """Say what a result holds where it is what glibc fills memory with, or near it; "" where it is not."""
+    if dtype not in ("float32", "float64"):
+        return ""
+    for byte, near, what in POISONS:
+        (filled,) = np.frombuffer(bytes([byte]) * np.dtype(dtype).itemsize, dtype).astype(np.float64)
+        if abs(got - filled) <= near * abs(filled):
+            return f"it gives back memory that was {what}: there every byte is 0x{byte:x}"
+    return ""
 
 
 def _found(subject: IsolatedSubject, asked: Asked, call: Call) -> Cause | None:

@@ -123,6 +123,8 @@ FAULT(leaves_a_child, if (fork() == 0) { sleep(60); _exit(0); } *(volatile int *
 FAULT(speaks_of_the_heap, fprintf(stderr, "cache corrupt: alloc() failed, free() it\n"); exit(2))
 FAULT(far_read_x, sink = ((volatile const float *)x)[nx + 500000])
 FAULT(unchecked, volatile char *all = malloc((size_t)1 << 30); *all = 1; free((void *)all))
+FAULT(uninitialised, volatile float *p = malloc(64); y[ny - 1] = p[12]; free((void *)p))
+FAULT(after_free, volatile float *p = malloc(64); free((void *)p); y[ny - 1] = p[12])
 FAULT(closes, for (int i = 3; i < 64; i++) close(i))
 
 void unwritten(PARAMETERS)

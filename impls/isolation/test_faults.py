@@ -62,7 +62,18 @@ ALIGNED = {
     "aligned_x": "it needs x aligned to 16 bytes; arrays are aligned to their elements, of 4 bytes",
     "aligned_y": "it needs the result aligned to 16 bytes; arrays are aligned to their elements, of 4 bytes",
 }
-SPEAK_FOR_THEMSELVES = {"now_and_then", "each_fourth", "sound", "loops", "memory", "spam", "endless_spam", "unwritten"}
+SPEAK_FOR_THEMSELVES = {
+    "uninitialised",
+    "after_free",
+    "now_and_then",
+    "each_fourth",
+    "sound",
+    "loops",
+    "memory",
+    "spam",
+    "endless_spam",
+    "unwritten",
+}
 
 
 @pytest.fixture(scope="module")

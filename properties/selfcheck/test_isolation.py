@@ -30,6 +30,8 @@ FOUND = {
     "aborts": ("crashed", "the process died of SIGABRT (Aborted)"),
     "exits": ("crashed", "the process ended itself, with status 7"),
     "heap": (BOUNDS, "cause  it writes outside of memory that it has allocated itself"),
+    "uninitialised": ("differs", "cause  it gives back memory that was allocated and never written"),
+    "after_free": ("differs", "cause  it gives back memory that was freed"),
     "aligned_y": ("crashed", "cause  it needs the result aligned to 16 bytes"),
     "restores_w": ("changed its input", "cause  it writes its input w, and leaves it as it was"),
     "over_read_x": (BOUNDS, "cause  it reads past the end of x, by at most 4 bytes"),
@@ -42,7 +44,15 @@ FOUND = {
         "1 of 1 cells of the result were never written, the first at [0, 0, 0, 0], or added to before",
     ),
 }
-GUARDED = FOUND.keys() - {"segfault", "division", "aborts", "exits", "heap"}  # what shows in guarded memory only
+GUARDED = FOUND.keys() - {
+    "segfault",
+    "division",
+    "aborts",
+    "exits",
+    "heap",
+    "uninitialised",
+    "after_free",
+}  # what shows in guarded memory only
 SLOW = {
     "loops": ("hung", "there was no answer in 3 s"),
     "memory": ("crashed", "MiB of memory"),
