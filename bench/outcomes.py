@@ -32,7 +32,10 @@ def line(goal: Goal, width: int) -> str:
         return f"{goal.told:<{width}}  {sign}{goal.goal:6.2f}         -  not measured: {goal.reason}"
     notes = []
     if goal.control is not None:
-        notes.append(f"torch/torch {goal.control:.2f}" + (", on a busy machine" if goal.noisy else ""))
+        notes.append(
+            f"{'torch/torch' if goal.laps else 'itself'} {goal.control:.2f}"
+            + (", on a busy machine" if goal.noisy else "")
+        )
     if goal.laps:
         most = max(lap.extra_bytes for lap in goal.laps) / 2**20
         notes.append(f"extra memory {most:.1f} MB, page faults {sum(lap.faults for lap in goal.laps):.0f}")

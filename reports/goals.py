@@ -18,7 +18,7 @@ def caption(race: Race) -> list[str]:
         said.append(f"Missed: {listed(f'{race.called(goal)} ({amount(goal)})' for goal in of['missed'])}.")
     if of["undecided"]:
         said.append(
-            f"Undecided, as torch differed from itself by more: {listed(goal.row for goal in of['undecided'])}."
+            f"Undecided, as the other side differed from itself by more: {listed(goal.row for goal in of['undecided'])}."
         )
     if unmeasured:
         said.append(f"Not measured: {listed(f'{goal.row} ({goal.reason})' for goal in unmeasured)}.")
@@ -29,7 +29,8 @@ def _control(race: Race) -> list[str]:
     controls = [goal.control for goal in race.goals if goal.control is not None]
     if not controls:
         return []
-    said = f"torch against itself, in the same rounds, is {times(min(controls))} to {times(max(controls))}"
+    least, most = times(min(controls)), times(max(controls))
+    said = f"What ours is held against is, against itself in the same rounds, {least} to {most}"
     noisy = [goal.row for goal in race.goals if goal.noisy]
     if not noisy:
         return [f"{said}: never off by more than {NOISE * 100:g} %."]
@@ -93,7 +94,7 @@ def table(race: Race) -> Table:
             f"{sum(lap.faults for lap in goal.laps):.0f}" if goal.laps else "",
         ])  # fmt: skip
     head = (
-        "row", "what is raced", "verdict", "layers that are lost, times as fast", "goal", "measured", "torch/torch",
+        "row", "what is raced", "verdict", "layers that are lost, times as fast", "goal", "measured", "control",
         "extra memory, MB", "page faults",
     )  # fmt: skip
     return Table(head, rows, 4)

@@ -238,7 +238,7 @@ def _raced(race: Race) -> list[Section]:
             "race", "The race",
             "Ours against torch on one thread, in turns in one process: what was measured of each goal that was set. A "
             "round mark to the right of the line is a goal met, a cross to its left one missed; a hollow mark is one "
-            "where torch differed from itself.",
+            "where the other side differed from itself.",
             goals.caption(race), race_figures.goals(race), goals.table(race),
             "Each goal, and what of it was measured.",
         ))  # fmt: skip

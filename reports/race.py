@@ -50,7 +50,7 @@ class Lap:
 class Goal:
     """A row of the race: what was aimed at and what was measured; `reason` says why nothing was.
 
-    control: torch against itself. at_most: the goal is an upper limit.
+    control: torch against itself, or where torch has no part, a bare product. at_most: the goal is an upper limit.
     """
 
     row: str
@@ -67,7 +67,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """met, missed, not measured, or undecided: torch differed from itself by more than there was to spare."""
+        """met, missed, not measured, or undecided: the control differed from itself by more than there was to spare."""
         if self.measured is None:
             return "not measured"
         if self.noisy and self.control is not None and abs(math.log(self.share)) < abs(math.log(self.control)):
@@ -83,7 +83,7 @@ class Goal:
 
     @property
     def noisy(self) -> bool:
-        """Whether torch differed from itself."""
+        """Whether the control differed from itself."""
         return self.control is not None and abs(self.control - 1) > NOISE
 
     @property

@@ -42,7 +42,7 @@ def test_goals_are_told_as_they_came_out():
     text = " ".join(goals.caption(RACED))
     assert "2 of 4 goals met. Missed: pool (1.00 of 2.00)." in text
     assert "Not measured: wrong (wrong, not timed)." in text
-    assert "torch against itself, in the same rounds, is 0.90 to 1.01" in text
+    assert "What ours is held against is, against itself in the same rounds, 0.90 to 1.01" in text
     assert "off by more than 5 % in pool, where the machine was busy." in text
     assert "torch is faster on 1 of 3 layers: conv2 0.50." in text
     assert (
@@ -52,7 +52,7 @@ def test_goals_are_told_as_they_came_out():
 
 def test_a_steady_race_without_losses_says_so():
     text = " ".join(goals.caption(Race(MACHINE, 5, [replace(MET, laps=(WON,))])))
-    assert "1 of 1 goal met. torch against itself" in text
+    assert "1 of 1 goal met. What ours is held against is" in text
     assert "never off by more than 5 %." in text
     assert "torch is faster on none of 1 layer." in text
 
@@ -69,7 +69,7 @@ def test_other_ways_of_torchs_are_told():
 
 def test_what_cannot_be_told_for_noise_is_undecided():
     text = " ".join(goals.caption(Race(MACHINE, 5, [replace(MET, control=1.9)])))
-    assert f"0 of 1 goal met. Undecided, as torch differed from itself by more: {MET.row}." in text
+    assert f"0 of 1 goal met. Undecided, as the other side differed from itself by more: {MET.row}." in text
 
 
 def test_a_limit_is_met_from_below():
