@@ -17,9 +17,8 @@ def caption(race: Race) -> list[str]:
     if of["missed"]:
         said.append(f"Missed: {listed(f'{race.called(goal)} ({amount(goal)})' for goal in of['missed'])}.")
     if of["undecided"]:
-        said.append(
-            f"Undecided, as the other side differed from itself by more: {listed(goal.row for goal in of['undecided'])}."
-        )
+        doubtful = listed(goal.row for goal in of["undecided"])
+        said.append(f"Undecided, as the other side differed from itself by more: {doubtful}.")
     if unmeasured:
         said.append(f"Not measured: {listed(f'{goal.row} ({goal.reason})' for goal in unmeasured)}.")
     return [" ".join(said), *_control(race), _lost(race), *_ways(race), _how(race)]
