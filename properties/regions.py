@@ -74,6 +74,11 @@ def _not_plain_and_ragged(case: Case) -> bool:
     return not plain and any(axis.ragged > axis.pad_after for axis in axes)
 
 
+def _reaches_far(case: Case) -> bool:
+    axes = (case.geometry.vertical, case.geometry.horizontal)
+    return any(axis.reach > 64 + axis.pad_before + axis.pad_after for axis in axes)
+
+
 def _uneven_padding(case: Case) -> bool:
     return any(axis.pad_before != axis.pad_after for axis in (case.geometry.vertical, case.geometry.horizontal))
 
@@ -156,6 +161,7 @@ REGIONS = {
         "an image of one row or column, and more than 32 channels in a group", _one_line_of_many_channels
     ),
     "columns_in_padding": Region("columns of the filters that meet nothing but padding", _columns_in_padding),
+    "reaches_far": Region("a filter that reaches over more than 64 cells and the padding", _reaches_far),
     "windows_in_padding": Region("windows that hold no cell of the image", _windows_in_padding),
     "evenly_dilated": Region("square filters with one dilation, above 1, along both axes", _evenly_dilated),
     "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
