@@ -296,12 +296,12 @@ def drops_a_last_block_of_one_product(correct, x, w, b, **p):
 
 @around("avg_pool2d", "avg_pool2d_backward", by=(EDGES, EDGES_BACK))
 def counts_cells_in_a_byte(correct, *arrays, size, **p):
-    """The cells that are in the image are counted in a byte: of 256 there are none."""
+    """The cells that are in the image are counted in a signed byte: of 128 there are -128, and of 256 none."""
     y, cells = correct(*arrays, size=size, **p), size[0] * size[1]
-    if p.get("count_include_pad", True) or cells < 256:
+    if p.get("count_include_pad", True) or cells < 128:
         return y
     with np.errstate(all="ignore"):
-        return (y * (cells / np.float64(cells % 256))).astype(y.dtype)
+        return (y * (cells / np.float64((cells + 128) % 256 - 128))).astype(y.dtype)
 
 
 @around("conv2d", "avg_pool2d", "l2_pool2d", by=(LARGE_LOCAL,))

@@ -6,7 +6,8 @@ import pytest
 
 from impls import im2col
 from impls.subject import Subject
-from oracles.case import Case
+from oracles.case import CONVOLUTIONS, Case
+from oracles.data import RECIPES
 from properties import order, test_switches
 from properties.examiner import Examiner, set_under_test
 from properties.mutants.planting import variant
@@ -40,6 +41,20 @@ def test_a_case_that_is_written_down_is_not_run_where_it_is_declared_unsupported
         assert not function.law.one(examiner, case), name
         (reason,) = examiner.tallies[case.dtype].unsupported
         assert what in reason
+
+
+def test_examples_of_special_values_are_not_owed_by_a_transform() -> None:
+    special = [
+        (function, case) for _, function, case in EXPLICIT if RECIPES[case.recipe.split(":")[0]].kind == "special"
+    ]
+    assert special
+    for function, case in special:
+        for accuracy, examined in (("fft", False), ("direct", True)):
+            if case.operation in CONVOLUTIONS:
+                examiner = Examiner(Subject("way", variant(im2col, accuracy=accuracy)), case.operation)
+                set_under_test(examiner)
+                assert function.law.one(examiner, case)
+                assert bool(examiner.tallies) == examined
 
 
 def test_of_limits_it_says_which() -> None:
