@@ -70,7 +70,7 @@ class Race:
         call, other = contestant(ours, part), gate.prepared(theirs, part.case)
         calls = {"ours": call, "theirs": other, "again": other}
         try:
-            others = torch_ways.ways(part.case, values_only=part.values_only)
+            others = torch_ways.ways(theirs, part.case, values_only=part.values_only)
         except ValueError as error:
             raise NotTimed(str(error)) from error
         calls |= others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -208,10 +209,23 @@ def test_filters_that_were_prepared_count_as_memory():
 @pytest.mark.parametrize("name", ["vgg16-pool1", "average-2x2", "l2-2x2", "resnet50-global", "alexnet-pool1"])
 def test_pools_are_raced_against_the_fastest_way_of_torchs(name):
     layer = next(layer for layer in layers.POOLS if layer.name == name)
-    found = torch_ways.ways(layer.case(layer.forward))
+    found = torch_ways.ways(registry.subject("torch-cpu", Path.cwd()), layer.case(layer.forward))
     assert "channels last" in found
     assert ("adaptive_avg_pool2d" in found) == (name == "resnet50-global")
-    assert torch_ways.ways(CONV) == {}
+    assert torch_ways.ways(CORRECT, CONV) == {}
+
+
+@pytest.mark.parametrize("values_only", [False, True])
+def test_a_way_of_torchs_that_is_wrong_is_refused(monkeypatch, values_only):
+    layer = next(layer for layer in layers.POOLS if layer.name == "cifar10-pool")
+    turns = iter(range(9))
+
+    def pool(case, values_only):
+        return lambda x: x[:, :, ::2, ::2] + next(turns)  # no maximum, and another each time
+
+    monkeypatch.setattr(torch_ways, "_pool", pool)
+    with pytest.raises(ValueError, match="torch, channels last: its values are wrong"):
+        torch_ways.ways(CORRECT, layer.case(layer.forward), values_only=values_only)
 
 
 def test_a_way_of_torchs_that_is_faster_is_told():
