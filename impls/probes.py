@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from impls import surroundings
 from impls.layouts import LAYOUTS, lay, plain, poison
 
 Function = Callable[..., Any]
@@ -215,6 +216,21 @@ def after_refusal(function: Function, arrays: Arrays, parameters: Parameters, *,
     return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal}
 
 
+def left(function: Function, arrays: Arrays, parameters: Parameters, *, began: Mapping[str, Any]) -> Facts:
+    """Call again and again, and see how the process stands afterwards, and what there is ever more of.
+
+    began: what had been so before the first call of all. "changed": what a call has changed, in words; "growing": of
+    what there is more after each call, and how much; "outputs": of one call.
+    """
+    own = _own(arrays)
+
+    def call() -> Any:
+        return function(*own, **parameters)
+
+    result, changed = surroundings.changed_by(call, began)
+    return {"outputs": _copied(result), "changed": changed, "growing": surroundings.growing(call)}
+
+
 def repeats(function: Function, arrays: Arrays, parameters: Parameters, *, times: int = 3) -> Facts:
     """Make the same call again and again, on the same memory.
 
@@ -307,6 +323,7 @@ PROBES: dict[str, Callable[..., Facts]] = {
         in_place,
         after_other,
         after_refusal,
+        left,
         repeats,
         threads,
     )

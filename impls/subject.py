@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from impls import places, probes
+from impls import places, probes, surroundings
 from impls.contract import OPERATIONS, Declarations
 
 # Warnings are no verdict: a floating-point one is not even shown, any other is shown once and stays a warning where
@@ -39,6 +39,7 @@ class Subject:
         self._supports = None if supports is None else _placed(supports)
         self.has_supports = supports is not None
         self._accepted: dict[str, frozenset[str] | None] = {}
+        self._began = surroundings.lasting()
         if not any(operation in self._functions for operation in OPERATIONS):
             raise ValueError(f"it defines none of the operations {', '.join(OPERATIONS)}")
 
@@ -116,6 +117,8 @@ class Subject:
         self._function(operation)
         if name == "prepared":
             self._function("prepare")
+        if name == "left":
+            options["began"] = self._began
         filters = _quiet()
         try:
             return probes.run(self._functions, name, operation, arrays, parameters, **options)

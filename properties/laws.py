@@ -47,22 +47,23 @@ def law(
     details: Sequence[str] = (),
     any_case: bool = False,
     steered: bool = False,
+    few: bool = False,
 ) -> Callable[[Property], Callable[..., None]]:
     """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
 
     The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
     it reads by `case.detail`. `any_case`: --case runs it though it was not named. `steered`: it calls `subject.steer`.
-    The module's STAYS says why its properties are worth their time though others kill all the mutants that they kill.
+    `few`: it makes many calls in each case, and a third of the cases is enough. The module's STAYS says why its
+    properties are worth their time though others kill all the mutants that they kill.
     """
     assert level in LEVELS, level
 
     def decorate(function: Property) -> Callable[..., None]:
         def one(subject: Examiner, case: Case) -> bool:
-            name = case.recipe.partition(":")[
-                0
-            ]  # an @example may be of another operation, or of data that are not owed
+            # an @example may be of another operation, or of data that are not owed
+            recipe = case.recipe.partition(":")[0]
             if case.operation != subject.operation or not possible(
-                name, case.operation, case.dtype, subject.arithmetic
+                recipe, case.operation, case.dtype, subject.arithmetic
             ):
                 return True
             if subject.late(case):
@@ -77,6 +78,8 @@ def law(
         drawn = given(case=cases)(examined)
         if steered:
             drawn = settings(max_examples=settings().max_examples + CLIMBS)(drawn)
+        if few:
+            drawn = settings(max_examples=max(1, settings().max_examples // 3))(drawn)
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
         stays = getattr(sys.modules.get(function.__module__), "STAYS", "")
         title = (inspect.getdoc(function) or "").split("\n")[0]

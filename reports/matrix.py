@@ -174,6 +174,7 @@ _SHORT = {
     "refused what is valid": "refused it",
     "changed its input": "wrote to input",
     "nondeterministic": "varies",
+    "left its process changed": "left traces",
 }
 
 

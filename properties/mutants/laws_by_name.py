@@ -108,6 +108,7 @@ SAME_BITS = test_repeatability.test_the_same_call_gives_the_same_bits
 EARLIER = test_repeatability.test_answers_do_not_depend_on_earlier_calls
 DIRECTION = test_repeatability.test_the_other_direction_leaves_nothing_behind
 REFUSAL = test_repeatability.test_the_call_after_a_refusal_is_right
+SURROUNDINGS = test_repeatability.test_calls_leave_their_process_as_it_was
 THREADS = test_repeatability.test_threads_do_not_disturb_each_other
 
 # algebra

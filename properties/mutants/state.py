@@ -16,8 +16,9 @@ from properties.mutants.laws_by_name import (
     PREPARED,
     REFUSAL,
     REFUSED,
+    SURROUNDINGS,
 )
-from properties.mutants.planting import Fault, afresh, together
+from properties.mutants.planting import Fault, afresh, around, together
 from properties.mutants.prepared import prepared
 from properties.mutants.results import changed, named, sides
 
@@ -293,3 +294,32 @@ def in_place(w, **p):
 def flipped_in_place_by_prepare(correct, x, filters, b, **p):
     """Filters are turned round where they lie when they are prepared; results are right."""
     return correct(x, filters[0], b, **p)
+
+
+# what is not its own
+
+
+@around("conv2d", "l2_pool2d", "avg_pool2d", by=(SURROUNDINGS,))
+def silences_floating_point_errors_for_good(correct, *arrays, **p):
+    """NumPy is told to report no division by zero and no overflow, and never told to do so again."""
+    np.seterr(all="ignore")
+    return correct(*arrays, **p)
+
+
+@around("max_pool2d", "conv2d_backward", "max_pool2d_backward", by=(SURROUNDINGS,))
+def seeds_the_random_numbers_that_all_share(correct, *arrays, **p):
+    """Random numbers of its own are drawn from NumPy's shared state, which is seeded for that in each call."""
+    np.random.seed(0)  # noqa: NPY002 - that is the fault
+    return correct(*arrays, **p)
+
+
+@afresh("conv2d", "avg_pool2d_backward", "l2_pool2d_backward", by=(SURROUNDINGS,))
+def keeps_a_copy_of_every_input() -> Fault:
+    """What was put aside for the backward pass is never let go: each call takes more memory."""
+    kept: list[np.ndarray] = []
+
+    def fault(correct, first, *arrays, **p):
+        kept.append(np.array(first))
+        return correct(first, *arrays, **p)
+
+    return fault

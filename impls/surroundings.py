@@ -1,0 +1,202 @@
+"""What a call has no business to change: how its process stands, and how much of it is in use.
+
+NumPy 1.21 and Python 3.9 are all that this file needs: a child interpreter may be an old one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import locale
+import os
+import random
+import sys
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+ENDING = 0.3  # seconds that what calls have begun may take to end
+LEAST = {"bytes of memory": 16}  # that a call leaves in use where it leaves any; 1 of all else
+HALF = 2.0**-53  # of the last place of 1
+TO_NEAREST = (1 + 2.0**-53, 1 + 3 * 2.0**-53, -1 - 2.0**-53)  # as Python's compiler has rounded them
+STATUS = {  # what Linux tells in a process's status
+    "Umask": "the mask of new files",
+    "SigBlk": "which signals are blocked",
+    "SigIgn": "which signals are ignored",
+    "SigCgt": "which signals have a handler",
+}
+LASTING = (  # what nothing that is loaded late may change either
+    "the processor's floating-point mode",
+    "the working directory",
+    "the mask of new files",
+    "whether Python collects garbage",
+)
+
+
+def floating_point() -> str:
+    """Say how this thread's processor rounds, and whether it flushes subnormal numbers to zero."""
+    sums = 1.0 + HALF, 1.0 + 3 * HALF, -1.0 - HALF
+    rounds = "to nearest" if sums == TO_NEAREST else "otherwise than to nearest"
+    flushes = ", subnormal numbers flushed to zero" if sys.float_info.min * 0.5 == 0 else ""
+    return f"rounding {rounds}{flushes}"
+
+
+def lasting() -> dict[str, Any]:
+    """Give those of the settings that no call may change, not even the first."""
+    found = settings()
+    return {what: found[what] for what in LASTING}
+
+
+def settings() -> dict[str, Any]:
+    """Give what stays as it is unless someone changes it, each by what it is called in a message."""
+    found: dict[str, Any] = {
+        "the processor's floating-point mode": floating_point(),
+        "NumPy's handling of floating-point errors": np.geterr(),
+        "the state of NumPy's random numbers": _digest(np.random.get_state()),  # noqa: NPY002 - the one that all share
+        "the state of Python's random numbers": _digest(random.getstate()),
+        "Python's filters of warnings": [*warnings.filters],
+        "the working directory": os.getcwd(),
+        "the environment": dict(os.environ),
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "whether Python collects garbage": gc.isenabled(),
+        "Python's limit of recursion": sys.getrecursionlimit(),
+        "where Python prints": (id(sys.stdout), id(sys.stderr)),
+    }
+    status = _status()
+    found.update((what, status.get(name, "")) for name, what in STATUS.items())
+    return found
+
+
+def changed_by(call: Callable[[], Any], began: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Return what a call returns, and tell what it has changed: in that call, or since it all `began`.
+
+    What another call before it loads and starts is no fault of either.
+    """
+    with _warnings_as_they_come():
+        call()
+    with _warnings_as_they_come():
+        np.random.random_sample()  # noqa: NPY002 - so that what the other one has seeded is not what is seen
+        random.random()
+        before = settings()
+        result = call()
+        return result, _differing({**before, **began}, settings())
+
+
+def growing(call: Callable[[], Any]) -> dict[str, int]:
+    """Tell of what there is more after each call, and how much.
+
+    A first look is short, and sees too much: what waits for the collector, or for its own end, and what is kept of
+    some calls. A second one has calls enough to tell.
+    """
+    for _ in range(8):  # NumPy keeps a few small blocks that were freed, and hands them out before it asks for more
+        call()
+    return _growing(call, 1, 4) and _growing(call, 8, 8, settle=True)
+
+
+def _growing(call: Callable[[], Any], calls: int, times: int, *, settle: bool = False) -> dict[str, int]:
+    """Tell of what there is more after so many calls, each of so many times in a row, and how much for one call."""
+    used = [in_use()]
+    for _ in range(times):
+        for _ in range(calls):
+            call()
+        if settle:
+            gc.collect()
+        used.append(in_use())
+    if settle:
+        end = time.monotonic() + ENDING
+        while time.monotonic() < end and in_use()["threads"] > used[0]["threads"]:
+            time.sleep(ENDING / 10)
+        used[-1] = in_use()
+    first, last = used[0], used[-1]
+    return {
+        what: (last[what] - first[what]) // (times * calls)
+        for what in first
+        if all(used[i + 1][what] - used[i][what] >= calls * LEAST.get(what, 1) for i in range(times))
+    }
+
+
+@contextmanager
+def _warnings_as_they_come() -> Iterator[None]:
+    """Let no setting be the one that a call would leave."""
+    with warnings.catch_warnings(record=True), np.errstate(all="warn"):
+        warnings.simplefilter("always")
+        yield
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Tell what is not as it was."""
+    told = []
+    for what, was in before.items():
+        now = after[what]
+        if now == was:
+            continue
+        if isinstance(was, dict):
+            names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+            what += ": " + ", ".join(f"{name} {was.get(name, 'not there')!s:.40} -> {now.get(name, 'not there')!s:.40}"
+                                     for name in names[:3])  # fmt: skip
+        elif isinstance(was, (str, bool, int)) and not what.startswith("the state"):
+            what += f": {was} -> {now}"
+        told.append(what)
+    return told
+
+
+def in_use() -> dict[str, int]:
+    """Count what a process may have ever more of, each by what it is called in a message."""
+    found = {"threads": threading.active_count()}
+    with suppress(OSError):
+        tasks = os.listdir("/proc/self/task")
+        found["threads"] = len(tasks)
+        found["open files"] = len(os.listdir("/proc/self/fd"))
+        found["processes"] = sum(len(_read(f"/proc/self/task/{task}/children").split()) for task in tasks)
+    allocated = _allocated()
+    if allocated is not None:
+        found["bytes of memory"] = allocated
+    return found
+
+
+class _Mallinfo(ctypes.Structure):
+    """What glibc's mallinfo2 returns."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+    )]  # fmt: skip
+
+
+def _allocated() -> int | None:
+    """Count the bytes that malloc has given out; None where the C library does not tell."""
+    told = _mallinfo()
+    if told is None:
+        return None
+    found = told()
+    return int(found.uordblks + found.hblkhd)
+
+
+@cache
+def _mallinfo() -> Any:
+    told = getattr(ctypes.CDLL(None), "mallinfo2", None)  # since glibc 2.33
+    if told is not None:
+        told.restype = _Mallinfo
+    return told
+
+
+def _status() -> dict[str, str]:
+    return dict(line.split(":\t", 1) for line in _read("/proc/self/status").splitlines() if ":\t" in line)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:  # not Linux, or a thread that has ended
+        return ""
+
+
+def _digest(state: Any) -> int:
+    return zlib.crc32(repr([part.tobytes() if isinstance(part, np.ndarray) else part for part in state]).encode())

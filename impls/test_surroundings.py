@@ -1,0 +1,149 @@
+"""What calls leave changed or in use is seen, and what they take for a while, or once, is not held against them."""
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+import contextlib
+import ctypes
+import gc
+import os
+import random
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from impls import surroundings
+from impls.planted import CORRECT, faulty, run
+
+TO_NEAREST, TOWARD_ZERO = 0x000, 0xC00  # of <fenv.h> on x86
+
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="nothing tells of threads and files here")
+
+
+def left(does):
+    """Run the probe on a kernel that does this before it computes."""
+
+    def fault(conv2d, *arrays, **parameters):
+        does(arrays[0])
+        return conv2d(*arrays, **parameters)
+
+    return run(faulty(fault), "left")
+
+
+def test_a_correct_implementation_leaves_nothing():
+    facts = run(CORRECT, "left")
+    assert facts["changed"] == []
+    assert facts["growing"] == {}
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        (lambda x: np.seterr(divide="raise"), "NumPy's handling of floating-point errors: divide warn -> raise"),
+        (lambda x: np.random.seed(0), "the state of NumPy's random numbers"),  # noqa: NPY002
+        (lambda x: random.random(), "the state of Python's random numbers"),
+        (lambda x: warnings.simplefilter("ignore"), "Python's filters of warnings"),
+    ],
+)
+def test_a_setting_that_a_call_leaves_changed_is_told(does, told):
+    assert left(does)["changed"] == [told]
+
+
+def test_a_variable_of_the_environment_is_told_by_its_name(monkeypatch):
+    monkeypatch.setenv("POOLPROOF_TURN", "0")
+
+    def count(x):
+        os.environ["POOLPROOF_TURN"] = str(int(os.environ["POOLPROOF_TURN"]) + 1)
+
+    assert left(count)["changed"] == ["the environment: POOLPROOF_TURN 1 -> 2"]
+
+
+def test_what_the_first_call_of_all_has_changed_is_told(monkeypatch, tmp_path):
+    was = os.getcwd()
+    subject = faulty(lambda conv2d, *arrays, **parameters: conv2d(*arrays, **parameters))
+    monkeypatch.chdir(tmp_path)
+    assert run(subject, "left")["changed"] == [f"the working directory: {was} -> {tmp_path}"]
+
+
+def test_a_rounding_mode_that_a_call_leaves_is_told():
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL("libm.so.6")
+        try:
+            if library.fegetround() == TO_NEAREST and library.fesetround(TOWARD_ZERO) == 0:
+                library.fesetround(TO_NEAREST)
+                changed = left(lambda x: library.fesetround(TOWARD_ZERO))["changed"]
+                mode = "the processor's floating-point mode: rounding"
+                assert changed == [f"{mode} to nearest -> rounding otherwise than to nearest"]
+                return
+        finally:
+            library.fesetround(TO_NEAREST)
+    pytest.skip("the C library cannot set the rounding mode of x86")
+
+
+def test_memory_that_each_call_keeps_is_told():
+    if "bytes of memory" not in surroundings.in_use():
+        pytest.skip("the C library does not tell what is allocated")
+    kept: list[np.ndarray] = []
+    growing = left(lambda x: kept.append(np.array(x)))["growing"]
+    assert growing.keys() == {"bytes of memory"}
+    assert growing["bytes of memory"] >= kept[0].nbytes
+
+
+@needs_proc
+def test_a_file_that_each_call_leaves_open_is_told():
+    opened = []
+    try:
+        assert left(lambda x: opened.append(os.open(os.devnull, os.O_RDONLY)))["growing"]["open files"] == 1
+    finally:
+        for file in opened:
+            os.close(file)
+
+
+def test_a_thread_that_each_call_leaves_running_is_told():
+    end = threading.Event()
+    try:
+        assert left(lambda x: threading.Thread(target=end.wait, daemon=True).start())["growing"]["threads"] == 1
+    finally:
+        end.set()
+
+
+@needs_proc
+def test_a_process_that_each_call_leaves_is_told():
+    children = []
+
+    def fork(x):
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        children.append(child)
+
+    try:
+        assert left(fork)["growing"]["processes"] == 1
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+
+
+def test_what_ends_by_itself_is_no_fault():
+    assert left(lambda x: threading.Thread(target=time.sleep, args=(0.05,)).start())["growing"] == {}
+
+
+def test_what_waits_for_the_collector_is_no_fault():
+    def cycle(x):
+        both: list[object] = [np.array(x)]
+        both.append(both)
+
+    gc.collect()
+    assert left(cycle)["growing"] == {}
+
+
+def test_what_is_kept_of_some_calls_is_no_fault():
+    kept: dict[int, np.ndarray] = {}
+
+    def cache(x):
+        if len(kept) == 20:
+            kept.clear()
+        kept[len(kept)] = np.array(x)
+
+    assert left(cache)["growing"] == {}
