@@ -66,7 +66,9 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
     """Name the cause of a failure in a process of its own, which may give the verdict another word."""
     if not isinstance(examiner.subject, IsolatedSubject):
         return verdict
-    cause = diagnosis.cause(examiner.subject)
+    cause, site = diagnosis.cause(examiner.subject), diagnosis.site(examiner.subject)
+    if site:
+        verdict = dataclasses.replace(verdict, message=f"{verdict.message}\n  site   {site}")
     if cause is None:
         got = re.search(r"^  got +(\S+)$", verdict.message, re.MULTILINE)
         found = diagnosis.poison(_number(got[1]), examiner.failure[0].dtype) if got and examiner.failure else ""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from impls import layouts, outputs, places, registry
-from impls.isolation import framing, wire
+from impls.isolation import crash_site, framing, wire
 from impls.isolation.guardian import die_with_parent
 from impls.isolation.memory import Copies, Given, Outputs, Results, own
 
@@ -124,6 +124,7 @@ class Worker:
         """Answer until the parent closes the channel."""
         held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
         results = Results(self.results)
+        asked = crash_site.Watch([crash_site.ASKED])
         framing.send(channel, {"pid": os.getpid()})
         while True:
             message = framing.receive(channel)
@@ -136,10 +137,14 @@ class Worker:
                 if most_there_is != resource.RLIM_INFINITY:
                     limit = min(limit, most_there_is)
                 resource.setrlimit(resource.RLIMIT_DATA, (limit, most_there_is))
+            watch = crash_site.Watch(crash_site.CRASHES) if message["watched"] else None
             answer = self.answer(message, results)
+            if watch is not None:
+                watch.end()
             try:
                 framing.send(channel, answer)
             except OSError:  # the parent does not wait for it any more, or the channel was closed here
+                asked.end()
                 return
 
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:

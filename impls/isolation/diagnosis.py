@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from impls.contract import ARRAYS
-from impls.isolation.failures import Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
+from impls.isolation.failures import Crashed, Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
 BOUNDS = "wrote or read out of bounds"
@@ -29,6 +29,7 @@ HEAP = re.compile(  # what glibc says, and no one else, before it aborts
 PATIENCE = 12.0  # seconds for all that is tried: where a process cannot be forked, each failure costs an import
 REACHES = tuple(1 << power for power in range(2, 13))  # bytes past an array's end that a read is tried with
 ALIGNMENTS = (8, 16, 32, 64)
+TELLING = 2.0  # seconds for a call that crashes, and tells where
 MORE = 8  # times the limit of memory
 TIMES = 5  # that a call is made each way: one that fails once in three times does so all of them in 0.4 %
 
@@ -58,6 +59,24 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     with contextlib.suppress(TimeoutError):
         return _found(subject, asked, Call(subject, asked))
     return None
+
+
+def site(subject: IsolatedSubject) -> str:
+    """Say where in native code the subject's last crash happened, by having it happen again; "" where that is not told.
+
+    A process that failed in the midst of memory management cannot tell, and hangs.
+    """
+    if subject.failed is None or not isinstance(subject.failed[1], Crashed):
+        return ""
+    asked, crash = subject.failed
+    limit, subject.process.limit = subject.process.limit, min(subject.process.limit, TELLING)
+    try:
+        subject.exchange(asked, watched=True)
+    except Failure as again:
+        return again.site if type(again) is type(crash) else ""
+    finally:
+        subject.process.limit = limit
+    return ""
 
 
 def poison(got: float, dtype: str) -> str:

@@ -12,6 +12,7 @@ class Failure(Exception):  # noqa: N818 - one of these is what was found, not an
     """A call that gave no answer, or did what no answer makes good. `verdict` is its word in the results file."""
 
     verdict = "crashed"
+    site = ""  # where in native code it happened, in words
 
 
 class Crashed(Failure):

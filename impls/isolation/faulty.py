@@ -16,7 +16,7 @@ NAMES = tuple(
 def written(directory: Path) -> Path:
     """Compile the faults, and write a faulty.py beside them: faulty.py:segfault is one. Needs a C compiler."""
     library, file = directory / "libfaulty.so", directory / "faulty.py"
-    subprocess.run(["cc", "-std=c99", "-O1", "-w", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
+    subprocess.run(["cc", "-std=c99", "-O1", "-g", "-w", "-shared", "-fPIC", "-o", library, SOURCE], check=True)
     lines = [f"{name} = from_shared_library({str(library)!r}, {name!r})" for name in NAMES]
     file.write_text("\n".join(["from impls.bridges import from_shared_library", *lines, ""]))
     return file

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impls.isolation import framing
+from impls.isolation import crash_site, framing
 from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, crashed
 from impls.isolation.memory import Arena, Results
 
@@ -229,7 +229,9 @@ class Process:
             if not events:
                 less = ", which is what calls have after one that hung" if self.limit < self.limits.seconds else ""
                 hint = f"{less}; --call-limit gives {'a call' if self.worker else 'it'} more"
-                raise Hung(f"there was no answer in {seconds:.3g} s{hint}{self._stack()}")
+                stack, site = self._stack(), crash_site.told(self.said)
+                within = f"\n  site   {site}" if site else ""
+                raise Hung(f"there was no answer in {seconds:.3g} s{hint}{stack}{within}")
             for ready, _ in events:
                 if ready == self.out:
                     self._listen()
@@ -263,13 +265,17 @@ class Process:
             kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory"
         words = self._where() if code < 0 else self._last_words()
         lacks = kind is OutOfMemory or (most and LACKS_MEMORY.search(words))
-        return kind(f"the process {how}{MORE_MEMORY if lacks else ''}{words}")
+        failure = kind(f"the process {how}{MORE_MEMORY if lacks else ''}{words}")
+        failure.site = crash_site.told(self.said)
+        return failure
 
     def _stack(self) -> str:
         """Ask a process that hangs where it is."""
         self._listen()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.worker or self.running.pid, signal.SIGUSR1)  # it may hang before there is a worker
+            if self.worker:
+                os.kill(self.worker, crash_site.ASKED)
         wait, end = SPEAKING, time.monotonic() + SPEAKING
         while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
             self._listen()
@@ -327,7 +333,7 @@ def words(printed: bytes) -> str:
     """Read what was printed, without what faulthandler prints, and nothing in it that a terminal obeys."""
     if len(printed) >= KEPT:  # it begins anywhere in a line
         printed = printed.partition(b"\n")[2] or printed
-    return printable(STACK.sub("", printed.decode(errors="replace")).strip())
+    return printable(STACK.sub("", crash_site.LINE.sub("", printed.decode(errors="replace"))).strip())
 
 
 def printable(text: str) -> str:

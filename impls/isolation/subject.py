@@ -104,13 +104,15 @@ class IsolatedSubject(Subject):
         allowed: int | None = None,
         shift: tuple[int, int] = (RESULTS, 0),
         memory: int = 1,
+        watched: bool = False,
     ) -> dict[str, Any]:
         """Have the child do what is asked, and return its answer, with what has become of the inputs' memory.
 
         at_edge: all arrays but these lie loose; RESULTS is one. allowed: bytes past an array's end that may be read.
         writable: the inputs that may be written. shift: the number of an array that lies loose, and by how many bytes
-        it lies further. memory: so many times its limit may be taken. "around": of each input that lies loose, what
-        was written around it; "changed": which inputs were written. Raises a Failure.
+        it lies further. memory: so many times its limit may be taken. watched: where it crashes, the failure has a
+        site. "around": of each input that lies loose, what was written around it; "changed": which inputs were written.
+        Raises a Failure.
         """
         held: list[np.ndarray] = []
         everything = [list(asked.arrays), asked.parameters, asked.options]
@@ -134,7 +136,7 @@ class IsolatedSubject(Subject):
                 "do": asked.do, "operation": asked.operation, "capacity": arena.capacity,
                 "writable": [number for number in range(len(held)) if number in writable],
                 "side": side_of[RESULTS], "shift": shift[1] if shift[0] == RESULTS else 0,
-                "allowed": allowed, "arrays": encoded, "put": put,
+                "allowed": allowed, "watched": watched, "arrays": encoded, "put": put,
                 "bytes": sum(array.nbytes for array in held),
             }
         )  # fmt: skip
