@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -148,14 +149,21 @@ def functions(namespace: object) -> dict[str, Callable[..., Any]]:
 
 
 def _placed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a function so that what it raises carries a note of where, for `places.noted`."""
+    """Wrap a function so that what it raises carries a note of where, for `places.noted`.
+
+    A process that it forks and lets return ends: no call that follows, and no result, is for that one to make.
+    """
 
     def call(*arrays: Any, **parameters: Any) -> Any:
+        pid = os.getpid()
         try:
             return function(*arrays, **parameters)
         except (Exception, SystemExit) as error:
             places.note(error, function)
             raise
+        finally:
+            if os.getpid() != pid:
+                os._exit(0)
 
     call.__wrapped__ = function  # type: ignore[attr-defined]  # whose parameters inspect.signature then shows
     return call

@@ -93,12 +93,6 @@ def text(error: BaseException) -> str:
         return ""
 
 
-def _end_if_forked(pid: int) -> None:
-    """End a process that the implementation has forked and let return: the results' memory is not for it to write."""
-    if os.getpid() != pid:
-        os._exit(0)
-
-
 class Worker:
     """An implementation, and the memory that it is given and gives back. Raises ValueError as registry.subject does."""
 
@@ -153,7 +147,7 @@ class Worker:
         for pool in (self.outputs, self.copies):
             pool.begin(message["side"], message["shift"])
         self.copies.allowed = message["allowed"]
-        do, operation, pid = message["do"], message["operation"], os.getpid()
+        do, operation = message["do"], message["operation"]
         put = message["put"]
         arrays, parameters, options = wire.decoded(message["arrays"], lambda number: self.given.get(put[number]))
         try:
@@ -163,10 +157,8 @@ class Worker:
                 found = self.subject.reason(operation, parameters)
             else:
                 found = self.subject.probe(do, operation, arrays, parameters, **options)
-            _end_if_forked(pid)
             return {"found": wire.encoded(found, results.put), "wrong": self.findings()}
         except BaseException as error:
-            _end_if_forked(pid)
             name, refusal = type(error).__name__, isinstance(error, ValueError)
             said = text(error)[:5000]
             wrong = [finding for finding in self.findings() if finding[0] != "unwritten"]

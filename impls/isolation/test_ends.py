@@ -103,6 +103,16 @@ def test_a_child_that_returns_from_a_call_writes_into_no_results(tmp_path):
         assert (subject.call("conv2d", X, W, None, **RESTS) == 2).all()
 
 
+def test_a_child_that_returns_from_a_call_makes_no_further_ones(tmp_path):
+    (tmp_path / "forks.py").write_text(FORKS.replace("time.sleep(0.3)", "pass"))
+    subject = IsolatedSubject("forks.py", tmp_path)
+    calls = [[(X, W, None), FIRES]] * 30  # of which each would double the processes
+    facts = subject.probe("sequence", "conv2d", (X, W, None), FIRES, others=calls)
+    assert len(facts["outputs"]) == 31
+    growing = subject.probe("left", "conv2d", (X, W, None), FIRES)["growing"]
+    assert growing["processes"] == 1
+
+
 STOPS = """
 import os, signal
 from impls.im2col import conv2d as right
