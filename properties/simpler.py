@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import combinations
-from typing import TYPE_CHECKING
+from itertools import chain, combinations
+from typing import TYPE_CHECKING, Any
 
 from oracles.case import Case
 from oracles.geometry import Axis, Geometry
@@ -29,25 +29,48 @@ def simplify(one: Callable[[Examiner, Case], bool], examiner: Examiner) -> None:
 
 
 def candidates(examiner: Examiner, case: Case) -> Iterator[Case]:
-    """Give cases with fewer images, channels, filters or groups, or in which one axis is a single cell, or simpler.
+    """Give cases with fewer images, channels, filters or groups, in one of two directions, or with a simpler axis.
 
-    Simpler is an axis with as many outputs. None of SAME or details.
+    Simpler is a single cell, an axis with as many outputs, or a row of fewer cells. None of SAME or details.
     """
     if case.same or case.details or case.operation == "out_size":
         return
-    for counts in _fewer(case.geometry):
-        smaller = respelled(examiner, case, replace(case.geometry, **counts))
+    for fields in chain(_fewer(case.geometry), _joined(case.geometry), _simpler_axes(case.geometry)):
+        smaller = respelled(examiner, case, replace(case.geometry, **fields))
         if owed(examiner, smaller):
             yield smaller
+
+
+def _simpler_axes(g: Geometry) -> Iterator[dict[str, Axis]]:
     for name in ("vertical", "horizontal"):
-        axis = getattr(case.geometry, name)
+        axis = getattr(g, name)
         ways = [changed for count in (3, 2, 1, 0) for changed in combinations(SIMPLEST, count)]
-        cell = replace(axis, size=1, extent=1, stride=1, dilation=1, pad_before=0, pad_after=0)
-        for new in (cell, *(_with_as_many(axis, changed) for changed in ways)):
+        shorter = [_row(axis, size) for size in _less(axis.size)] if axis == _row(axis, axis.size) else []
+        for new in (_row(axis, 1), *(_with_as_many(axis, changed) for changed in ways), *shorter):
             if new is not None and _rank(new) < _rank(axis):
-                smaller = respelled(examiner, case, replace(case.geometry, **{name: new}))
-                if owed(examiner, smaller):
-                    yield smaller
+                yield {name: new}
+
+
+def _joined(g: Geometry) -> Iterator[dict[str, Any]]:
+    """Give as many outputs in one row, and as many planes of one image: what counts them may count their product."""
+    rows, columns = g.vertical.out, g.horizontal.out
+    if min(rows, columns) > 1:
+        yield {"vertical": _row(g.vertical, 1), "horizontal": _row(g.horizontal, rows * columns)}
+    for letter in "CK" if g.G == 1 else "":
+        count = getattr(g, letter)
+        if min(g.N, count) > 1:
+            yield {"N": 1, letter: g.N * count}
+
+
+def _row(axis: Axis, size: int) -> Axis:
+    """Give so many cells, each of them a window."""
+    return replace(axis, size=size, extent=1, stride=1, dilation=1, pad_before=0, pad_after=0)
+
+
+def _less(count: int) -> list[int]:
+    """Give one, two, half, and ever more of what there are so many of, up to one less."""
+    parts = (count - (count >> power) for power in range(1, count.bit_length()))
+    return sorted({1, 2, *parts} - {0, count}) if count > 1 else []
 
 
 def _with_as_many(axis: Axis, changed: tuple[str, ...]) -> Axis | None:
@@ -65,13 +88,13 @@ def _with_as_many(axis: Axis, changed: tuple[str, ...]) -> Axis | None:
 
 
 def _fewer(g: Geometry) -> Iterator[dict[str, int]]:
-    """Give one, two, half or one less of what there are several of; a single group, with its filters or with all."""
+    """Give fewer of what there are several of; a single group, with its filters or with all."""
     if g.G > 1:
         yield {"C": g.C // g.G, "K": g.K // g.G, "G": 1}
         yield {"C": g.C // g.G, "G": 1}
     for letter in "NCK" if g.G == 1 else "N":
         count = getattr(g, letter)
-        yield from ({letter: fewer} for fewer in sorted({1, 2, count // 2, count - 1}) if 0 < fewer < count)
+        yield from ({letter: fewer} for fewer in _less(count) if fewer < count)
 
 
 def _rank(axis: Axis) -> tuple[int, ...]:

@@ -76,6 +76,17 @@ def test_a_case_that_fails_otherwise_is_not_taken():
         ("n2c4k4g2 i3k1s1p0,0d1 i3k1s1p0,0d1", lambda g: g.K > 1, "n1c1k2g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
         ("n3c6k3g3 i1k1s1p0,0d1 i1k1s1p0,0d1", lambda g: g.N > 1 and g.C > 1, "n2c2k1g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
         ("n1c1k1g1 i1k1s1p0,0d1 i1k1s1p1,1d1", lambda g: g.horizontal.out == 3, "n1c1k1g1 i1k1s1p0,0d1 i3k1s1p0,0d1"),
+        (
+            "n1c1k1g1 i8k1s1p0,0d1 i9k1s1p0,0d1",
+            lambda g: g.vertical.out * g.horizontal.out > 64,
+            "n1c1k1g1 i1k1s1p0,0d1 i65k1s1p0,0d1",
+        ),
+        (
+            "n1c1k1g1 i302k3s1p0,0d1 i301k2s1p0,0d1",
+            lambda g: g.vertical.out * g.horizontal.out > 1 << 16,
+            "n1c1k1g1 i1k1s1p0,0d1 i65537k1s1p0,0d1",
+        ),
+        ("n3c2k5g1 i1k1s1p0,0d1 i1k1s1p0,0d1", lambda g: g.N * g.K > 8, "n1c1k9g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
     ],
 )
 def test_counts_become_one_groups_too_and_cells_come_before_padding(line, fails, least):
