@@ -34,6 +34,7 @@ class Law:
     details: frozenset[str]
     any_case: bool  # whether it holds of every case of its operations, not only of those it draws
     cases: SearchStrategy[Case]  # what it draws from
+    calls: int  # about how many it makes in one case, where they are many
     stays: str  # why it is there although others kill all the mutants that it kills; "" where they do not
     one: Callable[[Examiner, Case], bool]  # a single case; False where it is declared unsupported
     unshrunk: Callable[..., None]  # drawn cases, the first failure reported as it is
@@ -47,14 +48,15 @@ def law(
     details: Sequence[str] = (),
     any_case: bool = False,
     steered: bool = False,
+    calls: int = 1,
     few: bool = False,
 ) -> Callable[[Property], Callable[..., None]]:
     """Make `function(subject, case)` a property of these operations, run on drawn cases and on any @example below.
 
     The function asserts verdicts; the first line of its docstring is its title in every table. `details` names what
     it reads by `case.detail`. `any_case`: --case runs it though it was not named. `steered`: it calls `subject.steer`.
-    `few`: it makes many calls in each case, and a third of the cases is enough. The module's STAYS says why its
-    properties are worth their time though others kill all the mutants that they kill.
+    `calls`: about how many it makes in one case, where they are many; `few`: a third of the cases is enough. The
+    module's STAYS says why its properties are worth their time though others kill all the mutants that they kill.
     """
     assert level in LEVELS, level
 
@@ -83,7 +85,7 @@ def law(
         quick = settings(phases=(Phase.explicit, Phase.reuse, Phase.generate))(given(case=cases)(examined))
         stays = getattr(sys.modules.get(function.__module__), "STAYS", "")
         title = (inspect.getdoc(function) or "").split("\n")[0]
-        found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, stays, one, quick)
+        found = Law(title, level, tuple(operations), frozenset(details), any_case, cases, calls, stays, one, quick)
         drawn.law = found  # type: ignore[attr-defined]
         marked: Any = pytest.mark.usefixtures("subject")(getattr(pytest.mark, level)(drawn))
         return marked  # type: ignore[no-any-return]

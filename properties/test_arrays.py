@@ -59,7 +59,7 @@ def test_inputs_are_not_written(subject: Examiner, case: Case) -> None:
     assert verdict.agrees, verdict.message
 
 
-@law("arrays", EVERY, cases(("narrow",), details={"layout": ANY}, **SMALL), details=("layout",))
+@law("arrays", EVERY, cases(("narrow",), details={"layout": ANY}, **SMALL), details=("layout",), calls=8)
 def test_arrays_lie_in_memory_in_any_way(subject: Examiner, case: Case) -> None:
     """Strided, reversed, transposed, broadcast, misaligned and byte-swapped arrays are read as they stand."""
     if subject.subject.declared.layouts == "contiguous":

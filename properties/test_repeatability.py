@@ -43,7 +43,7 @@ def long_sums(case: Case) -> Case:
     return longer if owed(under_test(), longer) else case
 
 
-@law("repeatability", EVERY, cases(REAL, details={"calls": ANY}).map(long_sums), details=("calls",))
+@law("repeatability", EVERY, cases(REAL, details={"calls": ANY}).map(long_sums), details=("calls",), calls=20)
 @example(case=Case.parse("conv2d float32 n1c130k2g1 i5k3s1p1,1d1 i5k3s1p1,1d1 gauss seed=1 calls=20"))
 @example(case=Case.parse("conv2d_backward float32 n2c2k130g1 i20k3s1p1,1d1 i20k3s1p1,1d1 gauss seed=1 calls=20"))
 @example(case=Case.parse("avg_pool2d float32 n1c2 i33k32s1p0,0d1 i40k32s1p0,0d1 gauss seed=1 calls=20"))
@@ -66,7 +66,7 @@ def repeated(subject: Examiner, case: Case) -> Verdict:
     return Verdict(elements=times * sum(np.size(array) for array in facts["outputs"][0]))
 
 
-@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",))
+@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",), calls=9)
 def test_answers_do_not_depend_on_earlier_calls(subject: Examiner, case: Case) -> None:
     """Whatever was asked for before, other data, sizes, paddings or formats among it, the next answer is right."""
     verdict = varied(subject, case, "change", [*CHANGES], in_turn)
@@ -138,7 +138,9 @@ def after_refusal(subject: Examiner, case: Case) -> Verdict:
     return judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
 
 
-@law("repeatability", EVERY, cases(("wide", "narrow"), details={"threads": ANY}, **SMALL), details=("threads",))
+@law(
+    "repeatability", EVERY, cases(("wide", "narrow"), details={"threads": ANY}, **SMALL), details=("threads",), calls=12
+)
 @example(case=Case.parse("conv2d float32 n1c4k4g1 i32k3s1p1,1d1 i32k3s1p1,1d1 narrow:24 seed=1 threads=own_data"))
 @example(case=Case.parse("conv2d float32 n1c4k4g1 i32k3s1p1,1d1 i32k3s1p1,1d1 narrow:24 seed=2 threads=own_data"))
 @example(
@@ -173,7 +175,7 @@ def at_once(subject: Examiner, case: Case) -> Verdict:
     return verdict
 
 
-@law("repeatability", EVERY, cases(("wide", "narrow"), **SMALL), few=True)
+@law("repeatability", EVERY, cases(("wide", "narrow"), **SMALL), calls=20, few=True)
 def test_calls_leave_their_process_as_it_was(subject: Examiner, case: Case) -> None:
     """Calls leave modes, settings and random numbers as they were, and no thread, file, process or memory in use."""
     facts = probe(subject, case, "left", note="called again and again on the same arrays")

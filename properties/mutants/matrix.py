@@ -22,6 +22,7 @@ from properties.laws import Law
 from properties.mutants import MUTANTS
 from properties.mutants.variants import VARIANTS
 
+MANY_CALLS = 3  # times as dear are cases of more calls
 MORE = 4  # times as many examples are drawn for a property that must kill a mutant
 
 
@@ -59,7 +60,8 @@ def look(name: str, operation: str, examples: int, seed: int) -> Look:
     started = time.perf_counter()
     function = dict(order.properties())[name]
     law: Law = function.law
-    few = max(1, round(examples / order.weight(Path(name.partition("::")[0]))))
+    dear = order.weight(Path(name.partition("::")[0])) * (MANY_CALLS if law.calls > MANY_CALLS else 1)
+    few = max(1, round(examples / dear))
     cases = drawn(function, operation, MORE * examples, seed)
     found = Look(name, operation, min(few, len(cases)))
     for mutant in MUTANTS:
