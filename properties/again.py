@@ -26,7 +26,8 @@ TIMES = 20  # that a failing case is tried again,
 PATIENCE = 2.0  # or for so many seconds,
 FEW = 5  # or so often, if that does not take twice as long
 HANGING = 0.3  # of --call-limit, after which a small case that was taken to hang does
-ALONE = 20.0  # seconds for a failing case in a process of its own
+ALONE = "in a process of its own"
+STARTING = 20.0  # seconds for a failing case there
 NONDETERMINISTIC = "nondeterministic"
 
 
@@ -59,7 +60,7 @@ def tried(item: pytest.Function, examiner: Examiner, law: Law, *, flaky: bool, a
     if not alone:
         return verdict, ""
     passes = not runs[0] if isolated else _passes_alone(item, examiner.subject.spec, case)
-    return verdict, "in a process of its own" if passes else ""
+    return verdict, ALONE if passes else ""
 
 
 def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
@@ -128,7 +129,12 @@ def _passes_alone(item: pytest.Function, spec: str, case: Case) -> bool:
         ]  # fmt: skip
         try:
             done = subprocess.run(
-                command, cwd=config.invocation_params.dir, env=settings, capture_output=True, timeout=ALONE, check=False
+                command,
+                cwd=config.invocation_params.dir,
+                env=settings,
+                capture_output=True,
+                timeout=STARTING,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return False

@@ -20,7 +20,7 @@ import conftest as root
 from impls import places
 from impls.subject import Subject
 from oracles.case import Case, DetailError
-from properties import again, expected, likeness, messages, order
+from properties import again, earlier, expected, likeness, messages, order
 from properties.database import Examples, stamp, whose
 from properties.examiner import KNOWN_FAULT, Examiner, Spent, Tally, set_under_test
 from properties.laws import Law
@@ -342,6 +342,7 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
             verdict = again.diagnosed(examiner, verdict)
             try:
                 how = {"shrunk": shrunk, "late": late, "passes": passes, "options": again.options(item.config)}
+                how["before"] = earlier.culprit(examiner, law, case) if passes == again.ALONE else None
                 how["like"] = likeness.told(examiner, law, case, verdict) if shrunk else ()
                 text = messages.told(examiner, _where(item), law, case, verdict, **how)
             except Exception as error:  # a verdict is worth more than what is told of it

@@ -9,11 +9,12 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from hypothesis import currently_in_test_context, target
@@ -87,6 +88,10 @@ def power(ratio: float) -> int | None:
     return max(-24, min(24, math.frexp(ratio)[1] - 1)) if ratio else None
 
 
+CALLED = 400  # cases that are remembered
+_called: WeakKeyDictionary[Subject, deque[Case]] = WeakKeyDictionary()  # in this run
+
+
 class Examiner:
     """What a property gets: one operation of one subject, to be called and judged.
 
@@ -96,6 +101,7 @@ class Examiner:
     def __init__(self, subject: Subject, operation: str) -> None:
         self.subject, self.operation = subject, operation
         self.options = frozenset(subject.declared.options)
+        self.called = _called.setdefault(subject, deque(maxlen=CALLED))
         self._taken: dict[str, frozenset[str]] = {}  # of these, what an operation has a parameter for
         declared = subject.declared
         self.normal = not declared.subnormals
@@ -186,6 +192,7 @@ class Examiner:
         parameters = self.parameters(case)
         self.require(case.operation, case, parameters)
         self._set_aside(case, data)
+        self.called.append(case)
         arrays: list[Any] = list(data.values())
         if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
             arrays.append(case.geometry.x_shape)

@@ -20,7 +20,7 @@ from properties.faults import faults, spoiled
 from properties.laws import Law
 from properties.scripts import relaid
 
-PASTED = 400  # elements of all arrays together that a script spells out
+PASTED, LITTLE = 400, 60  # elements of all arrays together that a script spells out, of one call and of two
 SEVERAL = {"change", "calls", "refused", "threads", "array", "images"}  # details that no single call can show
 WIDTH = 110
 GUARDED = re.compile(  # what nothing shows where arrays lie in ordinary memory
@@ -39,13 +39,14 @@ def told(
     shrunk: bool = True,
     late: bool = False,
     passes: str = "",
+    before: Case | None = None,
     options: Sequence[str] = (),
     like: Sequence[object] = (),
 ) -> str:
     """The whole message of a failed property; `node` is what pytest takes for it, `options` what it needs beside.
 
     `shrunk`: it was made as small as it would go, unless that came to a `late` end. `passes`: when the case was tried
-    again and did not fail. `like`: the faults that it behaves like.
+    again and did not fail; `before`: unless this one was called. `like`: the faults that it behaves like.
     """
     spec = examiner.subject.spec
     again = " ".join(["pytest", shlex.quote(node), f"--impl={shlex.quote(spec)}", *options])
@@ -64,7 +65,12 @@ def told(
     elif late:
         lines += ["made smaller for as long as there was time: a smaller case may fail too"]
     if passes:
-        lines += ["", f"{passes}, this case passes: what is returned depends on earlier calls, or varies"]
+        if before is None:
+            lines += ["", f"{passes}, this case passes: what is returned depends on earlier calls, or varies"]
+        else:
+            lines += ["", f"{passes}, this case passes; it fails after a call of {before.operation} on"]
+            lines += [f"  {line}" for line in geometry(before)]
+            lines += ["", "see both:", textwrap.indent("\n".join(_both(examiner, before, case, verdict)), "  ")]
         return "\n".join([*lines, "", "run the property again:", f"  {again}"])
     lines += ["", "run this case again:", f"  {again} --case={shlex.quote(str(case))}"]
     lines += ["", "pin it above the property:", f'  @example(case=Case.parse("{case}"))']
@@ -97,7 +103,7 @@ def axis(name: str, a: Axis) -> str:
     return words + (f", dilation {a.dilation}" if a.dilation > 1 else "") + f" -> {counted(a.out, 'output')}"
 
 
-def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
+def script(examiner: Examiner, case: Case, verdict: Verdict, pasted: int = PASTED) -> list[str]:
     """A few lines that call the implementation on the case's data, with NumPy and nothing of this project."""
     load = list(examiner.subject.script)
     if case.operation == "out_size":
@@ -112,7 +118,9 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     if fault in faults(case.operation) and verdict.place is None:  # "any": the valid call after all refusals is wrong
         call, _ = spoiled(examiner, case, fault)
         data, parameters, refused = dict(zip(data, call.arrays, strict=False)), call.parameters, True
-    if (verdict.data or refused) and sum(array.size for array in data.values() if array is not None) > PASTED:
+    if (verdict.data or refused) and sum(
+        array.size for array in data.values() if array is not None
+    ) > PASTED:  # which nothing draws again
         return [f"# its arrays are too large to paste, use the command above: {shapes(data)}"]
     arguments = [name if array is not None else "None" for name, array in data.items()]
     if case.operation in ("max_pool2d_backward", "avg_pool2d_backward"):
@@ -123,7 +131,7 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     lines = [
         f"import numpy as np, {first}" if first else "import numpy as np",
         *load,
-        *made(case, data),
+        *made(case, data, pasted),
         *relaid(case, data),
     ]
     if HOW_TO_RUN in lines[0]:  # once is enough
@@ -135,6 +143,13 @@ def script(examiner: Examiner, case: Case, verdict: Verdict) -> list[str]:
     return [*lines, f"{names} = {call_}", f"print({verdict.place[0]}[{where}], 'should be', {number(verdict.want)})"]
 
 
+def _both(examiner: Examiner, before: Case, case: Case, verdict: Verdict) -> list[str]:
+    """Call the implementation on one case's data, and then on the other's."""
+    first, second = script(examiner, before, Verdict(), LITTLE), script(examiner, case, verdict, LITTLE)
+    alike = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
+    return [*first, *second[alike:]]
+
+
 def due(verdict: Verdict) -> list[str]:
     """What a script cannot print beside the result: the first line of what is wrong with it, as a comment."""
     guarded = ["# it shows only in guarded memory, which a script has not: use the command above"]
@@ -142,10 +157,10 @@ def due(verdict: Verdict) -> list[str]:
     return told + guarded * bool(GUARDED.search(verdict.message))
 
 
-def made(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
+def made(case: Case, data: Mapping[str, np.ndarray | None], pasted: int = PASTED) -> list[str]:
     """The lines that make the arrays of a script: spelled out, or drawn again by Poolproof where they are large."""
     given = {name: array for name, array in data.items() if array is not None}
-    if sum(array.size for array in given.values()) <= PASTED:
+    if sum(array.size for array in given.values()) <= pasted:
         return [f"{name} = {spelled(array)}" for name, array in given.items()]
     lines = [f"from oracles import case, truth  {HOW_TO_RUN}", f'data = truth.inputs(case.Case.parse("{case}"))']
     return [*lines, *(f'{name} = data["{name}"]' for name in given)]
