@@ -21,6 +21,7 @@ from impls import arguments
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.planes import cells, chunks, combined, loaded, padded, reduced, workspace
 
+FEW = 3  # cells across
 LOCATED = 2 / 3  # of a chunk at a time where maxima are located, since more is made of it
 
 
@@ -77,11 +78,12 @@ def maxima(x: Array, vertical: Axis, horizontal: Axis, y: Array, switches: Array
     places = None if switches is None else switches.reshape(-1, OH, OW)
     around, search = padded(vertical, horizontal), None
     for some in chunks(planes, 1 if places is None else LOCATED):
-        source = loaded(planes[some], vertical, horizontal, -np.inf, wide)
+        # memory that is read in order comes twice as fast as every second row of it
+        copied = not planes.flags.c_contiguous or (places is not None and vertical.stride > 1)
+        source = loaded(planes[some], vertical, horizontal, -np.inf, wide, copied=copied)
         best = values[some] if y.dtype == wide else workspace.array("best", (len(source), OH, OW), wide)
         if places is None:
-            rows = workspace.array("rows", (len(source), OH, source.shape[2]), wide)
-            reduced(reduced(source, vertical, 1, np.maximum, rows), horizontal, 2, np.maximum, best)
+            largest(source, vertical, horizontal, best)
         else:
             if search is None or len(source) != len(search.rows):
                 search = Search(source, vertical, horizontal)
@@ -91,6 +93,22 @@ def maxima(x: Array, vertical: Axis, horizontal: Axis, y: Array, switches: Array
             values[some] = best
         if doubt is not None:
             settle(planes[some], doubt, vertical, horizontal, values[some], None if places is None else places[some])
+
+
+def largest(source: Array, vertical: Axis, horizontal: Axis, out: Array) -> None:
+    """Write each window's maximum: contiguous planes (A, height, width) -> out (A, OH, OW).
+
+    Few cells across are compared from every cell on, as if the stride were 1: in one run, with all in order.
+    """
+    rows = workspace.array("rows", (len(source), vertical.outputs, source.shape[2]), source.dtype)
+    if horizontal.window > FEW:
+        reduced(reduced(source, vertical, 1, np.maximum, rows), horizontal, 2, np.maximum, out)
+        return
+    last = source.size - horizontal.extent + 1  # windows that begin near the end of a row see the next; none is kept
+    most, flat = workspace.array("maxima", source.shape, source.dtype), source.reshape(-1)
+    across = (flat[f : f + last] for f in range(0, horizontal.extent, horizontal.dilation))
+    combined(across, np.maximum, most.reshape(-1)[:last])
+    every(reduced(most, vertical, 1, np.maximum, rows), horizontal, out)
 
 
 class Search:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from impls.arguments import Array, Axis
 from impls.im2col import line_taps
 from impls.workspace import Workspace
 
 BYTES = 5 << 17  # of planes that are worked on together: what is made of them stays in cache
+ONCE = 4  # times as many where planes are read once, in order
 
 workspace = Workspace()
 
@@ -23,13 +25,15 @@ def chunks(planes: Array, share: float = 1) -> Iterator[slice]:
         yield slice(first, min(first + run, len(planes)))
 
 
-def loaded(planes: Array, vertical: Axis, horizontal: Axis, fill: float, dtype: np.dtype[Any]) -> Array:
+def loaded(
+    planes: Array, vertical: Axis, horizontal: Axis, fill: float, dtype: np.dtype[Any], *, copied: bool = False
+) -> Array:
     """Give planes (A, H, W) so that window o sees cells o * stride + f * dilation of each axis, `fill` for padding.
 
-    That is the planes themselves, where nothing is to be added or converted.
+    That is the planes themselves, where nothing is to be added or converted, unless they are to be `copied`.
     """
     inside = not padded(vertical, horizontal)
-    if inside and planes.dtype == dtype and planes.flags.aligned and planes.strides[2] == dtype.itemsize:
+    if not copied and inside and planes.dtype == dtype and planes.flags.aligned and planes.strides[2] == dtype.itemsize:
         return planes
     buffer = workspace.array("padded", (len(planes), vertical.reach, horizontal.reach), dtype)
     if not inside:
@@ -77,10 +81,21 @@ def combined(arrays: Iterable[Array], operation: np.ufunc, out: Array) -> Array:
     return out
 
 
-def sums(planes: Array, vertical: Axis, horizontal: Axis, out: Array) -> Array:
-    """Sum each window: (A, height, width) -> (A, OH, OW)."""
-    tall = workspace.array("rows", (len(planes), vertical.outputs, planes.shape[2]), planes.dtype)
-    return reduced(reduced(planes, vertical, 1, np.add, tall), horizontal, 2, np.add, out)
+def sums(planes: Array, vertical: Axis, horizontal: Axis, out: Array, *, squared: bool = False) -> Array:
+    """Sum each window, or the squares in it: (A, height, width) -> (A, OH, OW).
+
+    einsum adds up the rows of windows, and squares them, at half the cost of ufuncs, which go to and fro in memory.
+    """
+    A, _, width = planes.shape
+    plane, row, cell = planes.strides
+    tall = workspace.array("rows", (A, vertical.outputs, width), planes.dtype)
+    shape = A, vertical.outputs, vertical.window, width
+    windows = as_strided(planes, shape, (plane, vertical.stride * row, vertical.dilation * row, cell), writeable=False)
+    if squared:
+        np.einsum("aofw,aofw->aow", windows, windows, out=tall)
+    else:
+        np.einsum("aofw->aow", windows, out=tall)
+    return reduced(tall, horizontal, 2, np.add, out)
 
 
 def spread(shares: Array, vertical: Axis, horizontal: Axis, out: Array) -> Array:

@@ -2,8 +2,11 @@
 
 A window's maximum is the maximum of its columns' maxima, its sum the sum of their sums: FH + FW operations in place of
 FH * FW. Going down comes first, since whole rows are combined there, which a core does 16 numbers at a time; what is
-left to combine across is smaller by the stride. Three things more make it fast:
+left to combine across is smaller by the stride. Four things more make it fast:
 
+    order      memory is read in order: every second row of it, as a stride of two sees it, comes at half the speed. So
+               einsum adds up the rows of windows, cell by cell of the image; maxima of few cells across are taken
+               first, from every cell on; and where the rows have to come first, chunks are copied
     chunks     the channels of a chunk fit in the L2 cache, and so does all that is made of them on the way
     compact    where a maximum lies is kept as the number of a cell of its window, in a byte; only at the end, while
                the chunk is in cache, does it become an index in the plane, eight bytes as the contract has it
@@ -24,7 +27,7 @@ import numpy as np
 from impls import arguments, maxima
 from impls.arguments import Array, Axis, Padding, Pair
 from impls.im2col import counts
-from impls.planes import chunks, loaded, spread, sums, unseen, workspace
+from impls.planes import ONCE, chunks, loaded, spread, sums, unseen, workspace
 
 name = "separable"
 version = f"numpy {np.__version__}"
@@ -56,7 +59,7 @@ def avg_pool2d(
     planes, averages = x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:])
     wide = arguments.wide(planes[:0]).dtype
     cells = divisor(vertical, horizontal, count_include_pad, wide)
-    for some in chunks(planes):
+    for some in chunks(planes, ONCE):
         total = averages[some] if dtype == wide else workspace.array("sums", averages[some].shape, wide)
         rows = as_rows(planes[some], wide) if is_whole(vertical, horizontal) else None
         if rows is not None:
@@ -115,7 +118,7 @@ def l2_pool2d(x: Array, *, size: Pair, stride: Pair, padding: Padding = (0, 0), 
     y = np.empty((*x.shape[:2], vertical.outputs, horizontal.outputs), dtype)
     planes, norms = x.reshape(-1, *x.shape[2:]), y.reshape(-1, *y.shape[2:])
     wide = arguments.wide(planes[:0]).dtype
-    for some in chunks(planes):
+    for some in chunks(planes, ONCE):
         total = norms[some] if dtype == wide else workspace.array("sums", norms[some].shape, wide)
         square_sums(planes[some], vertical, horizontal, total)
         np.sqrt(total, out=norms[some], casting="same_kind")
@@ -161,9 +164,7 @@ def square_sums(planes: Array, vertical: Axis, horizontal: Axis, out: Array) -> 
     rows = as_rows(planes, out.dtype) if is_whole(vertical, horizontal) else None
     if rows is not None:
         return np.einsum("ap,ap->a", rows, rows, out=out.reshape(-1)).reshape(out.shape)
-    source = loaded(planes, vertical, horizontal, 0, out.dtype)
-    squares = workspace.array("squares", source.shape, out.dtype)
-    return sums(np.multiply(source, source, out=squares), vertical, horizontal, out)
+    return sums(loaded(planes, vertical, horizontal, 0, out.dtype), vertical, horizontal, out, squared=True)
 
 
 def divisor(vertical: Axis, horizontal: Axis, count_include_pad: bool, dtype: np.dtype[np.generic]) -> Array:
