@@ -22,8 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from impls import outputs
+
 ENDING = 0.3  # seconds that what calls have begun may take to end
-LEAST = {"bytes of memory": 16}  # that a call leaves in use where it leaves any; 1 of all else
+MEMORY = "bytes of memory"
+LEAST = {MEMORY: 200}  # that is taken for more; 1 of all else
 HALF = 2.0**-53  # of the last place of 1
 TO_NEAREST = (1 + 2.0**-53, 1 + 3 * 2.0**-53, -1 - 2.0**-53)  # as Python's compiler has rounded them
 STATUS = {  # what Linux tells in a process's status
@@ -37,6 +40,8 @@ LASTING = (  # what nothing that is loaded late may change either
     "the working directory",
     "the mask of new files",
     "whether Python collects garbage",
+    "Python's limit of recursion",
+    "the locale",
 )
 
 
@@ -89,19 +94,32 @@ def changed_by(call: Callable[[], Any], began: Mapping[str, Any]) -> tuple[Any, 
         return result, _differing({**before, **began}, settings())
 
 
-def growing(call: Callable[[], Any]) -> dict[str, int]:
-    """Tell of what there is more after each call, and how much.
+def growing(call: Callable[[], Any]) -> dict[str, tuple[int, int]]:
+    """Tell of what there is ever more: how much more after how many calls.
 
     A first look is short, and sees too much: what waits for the collector, or for its own end, and what is kept of
-    some calls. A second one has calls enough to tell.
+    some calls. A second one has calls enough to tell, of threads fewer, as their stacks would soon fill the memory.
     """
     for _ in range(8):  # NumPy keeps a few small blocks that were freed, and hands them out before it asks for more
-        call()
-    return _growing(call, 1, 4) and _growing(call, 8, 8, settle=True)
+        outputs.ahead(call, 1)
+    steps = _steps(call, 4, 2)
+    suspects = [what for what, more in steps.items() if max(more) >= LEAST.get(what, 2) // 2]
+    if not suspects:
+        return {}
+    found = _growing(call, 4, 4) if suspects != [MEMORY] else {}
+    return {what: more for what, more in found.items() if what != MEMORY} or _growing(call, 8, 8)
 
 
-def _growing(call: Callable[[], Any], calls: int, times: int, *, settle: bool = False) -> dict[str, int]:
-    """Tell of what there is more after so many calls, each of so many times in a row, and how much for one call."""
+def _growing(call: Callable[[], Any], calls: int, times: int) -> dict[str, tuple[int, int]]:
+    """Tell of what there is more after so many calls, each of so many times in a row, but for one time at most."""
+    steps = _steps(call, calls, times, settle=True)
+    found = {what: more for what, more in steps.items() if sorted(more)[1] >= LEAST.get(what, 1)}
+    return {what: (sum(more), times * calls) for what, more in found.items()}
+
+
+def _steps(call: Callable[[], Any], calls: int, times: int, *, settle: bool = False) -> dict[str, list[int]]:
+    """Measure how much more there is of each after so many calls, time after time."""
+    outputs.ahead(call, times * calls)
     used = [in_use()]
     for _ in range(times):
         for _ in range(calls):
@@ -114,12 +132,7 @@ def _growing(call: Callable[[], Any], calls: int, times: int, *, settle: bool = 
         while time.monotonic() < end and in_use()["threads"] > used[0]["threads"]:
             time.sleep(ENDING / 10)
         used[-1] = in_use()
-    first, last = used[0], used[-1]
-    return {
-        what: (last[what] - first[what]) // (times * calls)
-        for what in first
-        if all(used[i + 1][what] - used[i][what] >= calls * LEAST.get(what, 1) for i in range(times))
-    }
+    return {what: [used[i + 1][what] - used[i][what] for i in range(times)] for what in used[0]}
 
 
 @contextmanager
@@ -157,7 +170,7 @@ def in_use() -> dict[str, int]:
         found["processes"] = sum(len(_read(f"/proc/self/task/{task}/children").split()) for task in tasks)
     allocated = _allocated()
     if allocated is not None:
-        found["bytes of memory"] = allocated
+        found[MEMORY] = allocated
     return found
 
 
@@ -180,10 +193,13 @@ def _allocated() -> int | None:
 
 @cache
 def _mallinfo() -> Any:
-    told = getattr(ctypes.CDLL(None), "mallinfo2", None)  # since glibc 2.33
-    if told is not None:
-        told.restype = _Mallinfo
-    return told
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "dlvsym"):
+        return None
+    library.dlvsym.restype = ctypes.c_void_p
+    # by its version, as the one of the library that checks memory is hidden from whom asks for none
+    address = library.dlvsym(None, b"mallinfo2", b"GLIBC_2.33")
+    return ctypes.CFUNCTYPE(_Mallinfo)(address) if address else None
 
 
 def _status() -> dict[str, str]:

@@ -180,7 +180,9 @@ def test_calls_leave_their_process_as_it_was(subject: Examiner, case: Case) -> N
     """Calls leave modes, settings and random numbers as they were, and no thread, file, process or memory in use."""
     facts = probe(subject, case, "left", note="called again and again on the same arrays")
     told = [f"after a call this is not as it was: {what}" for what in facts["changed"]]
-    told += [f"each call leaves {count:,} more {what} in use" for what, count in facts["growing"].items()]
+    told += [
+        f"{count:,} more {what} are in use after {calls} calls" for what, (count, calls) in facts["growing"].items()
+    ]
     seen = sum(np.size(array) for array in facts["outputs"])
     verdict = found("left its process changed", "\n".join(told)) if told else Verdict(elements=seen)
     verdict = subject.hold(case, verdict)

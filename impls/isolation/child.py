@@ -100,7 +100,8 @@ class Worker:
         self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
         self.given, self.results = Given(arrays), results
         self.outputs, self.copies = Outputs(), Copies()
-        outputs.allocate, layouts.place = self.outputs.allocate, self.copies.place
+        outputs.allocate, outputs.ahead = self.outputs.allocate, self.outputs.ahead
+        layouts.place = self.copies.place
 
     def told(self) -> dict[str, Any]:
         """Tell what the parent must know of the implementation."""

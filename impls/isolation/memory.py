@@ -252,6 +252,14 @@ class Outputs(Pool):
         self.taken.append((slot, offset, size, dtype, tuple(shape)))
         return slot.array(offset, dtype, shape)
 
+    def ahead(self, call: Any, times: int) -> Any:
+        """Make a call, and take slots for the results of so many calls more: what they take is none of the calls'."""
+        before = len(self.taken)
+        result = call()
+        for slot, *_ in self.taken[before:]:
+            self.free.setdefault(slot.capacity, []).extend(Slot(slot.capacity) for _ in range(times))
+        return result
+
     def findings(self) -> list[Any]:
         """Tell what was written around, and what was left unwritten: [kind, number, facts...] for each."""
         found = []

@@ -92,6 +92,8 @@ class IsolatedSubject(Subject):
         self._function(operation)
         if name == "prepared":
             self._function("prepare")
+        if name == "left" and self.process.told["fork"]:
+            self.process.fresh()  # in which nothing is left yet, and all the memory there is
         facts: dict[str, Any] = self._ask(Asked(name, operation, arrays, parameters, options, self.side))
         return facts
 

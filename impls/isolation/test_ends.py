@@ -110,7 +110,7 @@ def test_a_child_that_returns_from_a_call_makes_no_further_ones(tmp_path):
     facts = subject.probe("sequence", "conv2d", (X, W, None), FIRES, others=calls)
     assert len(facts["outputs"]) == 31
     growing = subject.probe("left", "conv2d", (X, W, None), FIRES)["growing"]
-    assert growing["processes"] == 1
+    assert growing["processes"] == (16, 16)
 
 
 STOPS = """
