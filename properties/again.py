@@ -68,8 +68,8 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
     if not isinstance(examiner.subject, IsolatedSubject):
         return verdict
     cause, site = diagnosis.cause(examiner.subject), diagnosis.site(examiner.subject)
-    if site:
-        verdict = dataclasses.replace(verdict, message=f"{verdict.message}\n  site   {site}")
+    if site.words:
+        verdict = dataclasses.replace(verdict, message=f"{verdict.message}\n  site   {site.words}")
     if cause is None:
         got = re.search(r"^  got +(\S+)$", verdict.message, re.MULTILINE)
         found = diagnosis.poison(_number(got[1]), examiner.failure[0].dtype) if got and examiner.failure else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import math
 import os
 import resource
 import signal
@@ -19,9 +20,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from impls import layouts, outputs, places, registry
+from impls.contract import ARRAYS
 from impls.isolation import crash_site, framing, wire
-from impls.isolation.guardian import die_with_parent
+from impls.isolation.guardian import ASKED, ASKED_PYTHON, die_with_parent
 from impls.isolation.memory import Copies, Given, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
@@ -37,7 +41,7 @@ def main() -> None:
     status, arrays, results = (int(number) for number in sys.argv[1:4])
     settings = json.loads(sys.argv[4])
     faulthandler.enable()
-    faulthandler.register(signal.SIGUSR1)
+    faulthandler.register(ASKED_PYTHON)
     tell = socket.socket(fileno=status)
     try:
         worker = Worker(settings, arrays, results)
@@ -119,7 +123,7 @@ class Worker:
         """Answer until the parent closes the channel."""
         held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
         results = Results(self.results)
-        asked = crash_site.Watch([crash_site.ASKED])
+        asked = crash_site.Watch([ASKED])
         framing.send(channel, {"pid": os.getpid()})
         while True:
             message = framing.receive(channel)
@@ -132,7 +136,7 @@ class Worker:
                 if most_there_is != resource.RLIM_INFINITY:
                     limit = min(limit, most_there_is)
                 resource.setrlimit(resource.RLIMIT_DATA, (limit, most_there_is))
-            watch = crash_site.Watch(crash_site.CRASHES) if message["watched"] else None
+            watch = crash_site.Watch(crash_site.CRASHES, self.nearest) if message["watched"] else None
             answer = self.answer(message, results)
             if watch is not None:
                 watch.end()
@@ -149,7 +153,8 @@ class Worker:
             pool.begin(message["side"], message["shift"])
         self.copies.allowed = message["allowed"]
         do, operation = message["do"], message["operation"]
-        put = message["put"]
+        put = self.put = message["put"]
+        self.named = ARRAYS[operation], message["arrays"][0] if do == "call" else []
         arrays, parameters, options = wire.decoded(message["arrays"], lambda number: self.given.get(put[number]))
         try:
             if do == "call":
@@ -164,6 +169,21 @@ class Worker:
             said = text(error)[:5000]
             wrong = [finding for finding in self.findings() if finding[0] != "unwritten"]
             return {"raised": [name, refusal, said], "place": places.noted(error), "wrong": wrong}
+
+    def nearest(self, address: int) -> list[Any] | None:
+        """Say at which array of the call an address lies: [name, where, bytes]."""
+        names = [name for name, array in zip(*self.named) if array is not None]  # noqa: B905 - Python 3.9
+        for number, offset, dtype, shape in self.put:
+            slot = self.given.slots.get(number)
+            place = slot and slot.place(address, offset, math.prod(shape) * np.dtype(dtype).itemsize)
+            if place:
+                return [names[number] if number < len(names) else "an input", *place]
+        for taken, name in ((self.outputs.taken, "the result"), (self.copies.taken, "an array")):
+            for slot, offset, size, *_ in taken:
+                place = slot.place(address, offset, size)
+                if place:
+                    return [name, *place]
+        return None
 
     def findings(self) -> list[Any]:
         """Tell what is wrong with the memory of results, and around the arrays that a probe has laid out."""

@@ -16,11 +16,11 @@ import re
 import signal
 import subprocess
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
-ASKED = signal.SIGUSR2  # of one that hangs
 LINE = re.compile(r"^poolproof-site (\{.*\})\n?", re.MULTILINE)
 
 DEPTH = 64  # frames that are looked at
@@ -32,8 +32,10 @@ REGISTERS = {  # in ucontext_t: of the instruction, of the stack, and of x86 how
     "aarch64": (440, 432, None),
 }
 SI_CODE, SI_ADDR = 8, 16
+SI_KERNEL = 0x80  # where the address is not told: it is none that memory can have, or not aligned as it must be
 SA_SIGINFO, SA_ONSTACK = 0x4, 0x08000000
 WRITES = 2  # the bit of x86's error code
+DOES = {WRITES: "writes", 0: "reads"}
 RESOLVING = 5.0  # seconds that addr2line may take
 # what others call, whose caller is more to the point, and what runs all
 RUNTIME = r"/(libc|libm|libpthread|libgcc_s|libstdc\+\+|ld-linux[^/]*|libc_malloc_debug)(\.so[^/]*|-[0-9][^/]*)?$"
@@ -66,10 +68,13 @@ class _Symbol(ctypes.Structure):
 
 
 class Watch:
-    """Handlers of signals that tell where the thread is. The handlers that were there before follow."""
+    """Handlers of signals that tell where the thread is. The handlers that were there before follow.
 
-    def __init__(self, signals: Any) -> None:
-        self.library = ctypes.CDLL(None)
+    near(address) says what array an address lies at, if any, as [name, where, bytes].
+    """
+
+    def __init__(self, signals: Any, near: Any = None) -> None:
+        self.library, self.near = ctypes.CDLL(None), near
         self.before: dict[int, _Action] = {}
         self.handler = Handler(self._tell)
         if platform.machine() not in REGISTERS or not hasattr(self.library, "backtrace"):
@@ -91,27 +96,40 @@ class Watch:
     def _tell(self, number: int, info: int, context: int) -> None:
         """Write where it happened; then the instruction is tried again, as before there was a watch."""
         self.library.sigaction(number, ctypes.byref(self.before[number]), None)
-        told: dict[str, Any] = {"signal": number, "frames": self._frames(context)}
-        if number in (signal.SIGSEGV, signal.SIGBUS) and _integer(info + SI_CODE, 4) > 0:
-            _, stack, error = REGISTERS[platform.machine()]
-            told["address"], sp = _integer(info + SI_ADDR), _integer(context + stack)
-            told["writes"] = None if error is None else bool(_integer(context + error) & WRITES)
-            told["full"] = abs(told["address"] - sp) < NEAR and _left(sp) < LEFT
-        os.write(2, f"\npoolproof-site {json.dumps(told)}\n".encode())
+        failed, sp, error = (0 if at is None else _integer(context + at) for at in REGISTERS[platform.machine()])
+        told: dict[str, Any] = {"frames": []}
+        if number in (signal.SIGSEGV, signal.SIGBUS) and 0 < _integer(info + SI_CODE, 4) < SI_KERNEL:
+            address = told["address"] = _integer(info + SI_ADDR)
+            told["does"] = (
+                "jumps to" if address == failed else DOES.get(error & WRITES, "accesses") if error else "accesses"
+            )
+            told["full"] = abs(address - sp) < NEAR and _left(sp) < LEFT
+            told["near"] = self.near(address) if self.near else None
+        _write(told)  # before the stack is walked, which may have been written over
+        told["frames"] = self._frames(failed, sp)
+        _write(told)
 
-    def _frames(self, context: int) -> list[Any]:
+    def _frames(self, failed: int, sp: int) -> list[Any]:
         """Tell of the failing instruction and its callers: [file, address in it, function]."""
-        failed = _integer(context + REGISTERS[platform.machine()][0])
+        if self._symbol(failed) is None:  # where there is no code: called from what has left its address on the stack
+            return [frame for frame in [self._symbol(_integer(sp) - 1)] if frame]
         addresses = (ctypes.c_void_p * DEPTH)()
         found = [address or 0 for address in addresses[: self.library.backtrace(addresses, DEPTH)]]
         callers = found[found.index(failed) + 1 :] if failed in found else []
-        frames = []
-        for address in [failed, *(caller - 1 for caller in callers)]:  # an address of return is behind its call
-            symbol = _Symbol()
-            if self.library.dladdr(ctypes.c_void_p(address), ctypes.byref(symbol)) and symbol.file:
-                name = symbol.name.decode(errors="replace") if symbol.name else ""
-                frames.append([os.fsdecode(symbol.file), address - symbol.base, name])
-        return frames
+        every = [failed, *(caller - 1 for caller in callers)]  # an address of return is behind its call
+        return [frame for frame in map(self._symbol, every) if frame]
+
+    def _symbol(self, address: int) -> list[Any] | None:
+        """Tell of what an address belongs to: [file, address in it, function]."""
+        symbol = _Symbol()
+        if not self.library.dladdr(ctypes.c_void_p(address), ctypes.byref(symbol)) or not symbol.file:
+            return None
+        name = symbol.name.decode(errors="replace") if symbol.name else ""
+        return [os.fsdecode(symbol.file), address - symbol.base, name]
+
+
+def _write(told: dict[str, Any]) -> None:
+    os.write(2, f"\npoolproof-site {json.dumps(told)}\n".encode())
 
 
 def _integer(address: int, size: int = 8) -> int:
@@ -120,45 +138,60 @@ def _integer(address: int, size: int = 8) -> int:
 
 def _left(pointer: int) -> int:
     """Count the bytes that the stack at this address has left, or could yet be given."""
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_STACK)[0]
     with open("/proc/self/maps") as maps:
         for line in maps:
             begin, end = (int(part, 16) for part in line.split(" ", 1)[0].split("-"))
-            if begin - NEAR <= pointer < end:
-                import resource
-
-                most = resource.getrlimit(resource.RLIMIT_STACK)[0] if "[stack]" in line else end - begin
+            if "[stack]" in line and pointer < end:  # which may be far below what it has been given yet
                 return max(0, most - (end - pointer)) if most != resource.RLIM_INFINITY else 1 << 62
+            if begin - NEAR <= pointer < end:
+                return max(0, pointer - begin)
     return 1 << 62
 
 
 # In the parent
 
 
-def told(printed: bytes) -> str:
-    """Put into words what a process has told of the place where it failed; "" where it has told of none."""
+@dataclass(frozen=True)
+class Site:
+    """Where a process has failed, in words, and what memory beside an array it has touched; "" where it is not told."""
+
+    words: str = ""
+    beside: str = ""
+
+
+def told(printed: bytes) -> Site:
+    """Read what a process has told of the place where it failed."""
     lines = LINE.findall(printed.decode(errors="replace"))
     try:
         site = json.loads(lines[-1]) if lines else {"frames": []}
         frames = [(str(file), int(address), str(name)) for file, address, name in site["frames"]]
-        words = [_access(site)] if "address" in site else []
+        words, beside = _access(site) if "address" in site else ("", "")
     except (ValueError, KeyError, TypeError):  # it was not we who wrote it
-        return ""
+        return Site()
     others = [
         frame for frame in frames if not re.search(f"{RUNTIME}|{INTERPRETER}", frame[0]) and not _standard(frame[0])
     ]
+    parts = [words] if words else []
     if others:
-        words.append(f"in {_place(*others[0])}")
+        parts.append(f"in {_place(*others[0])}")
         if re.search(RUNTIME, frames[0][0]):
-            words.append(f"which called {frames[0][2] or Path(frames[0][0]).name}")
-    return ", ".join(words)
+            parts.append(f"which called {frames[0][2] or Path(frames[0][0]).name}")
+    return Site(", ".join(parts), beside)
 
 
-def _access(site: dict[str, Any]) -> str:
-    address = int(site["address"])
+def _access(site: dict[str, Any]) -> tuple[str, str]:
+    """Put into words what was accessed, and what of it lies beside an array."""
+    address, does = int(site["address"]), str(site["does"])
     if site["full"]:
-        return "its stack is full"
-    how = {True: "it writes to", False: "it reads from"}.get(site["writes"], "it accesses")
-    return f"{how} address {address:#x}" + (", a null pointer or near one" if address < FRESH else "")
+        return "its stack is full", ""
+    if site["near"]:
+        name, where, count = site["near"]
+        place = f"{int(count):,} bytes {where} of {name}" if count else f"right {where} of {name}"
+        return f"it {does} {place}", "" if where.startswith("after") else f"it {does} {place}"
+    return f"it {does} address {address:#x}" + (", a null pointer or near one" if address < FRESH else ""), ""
 
 
 def _standard(file: str) -> bool:
@@ -167,18 +200,17 @@ def _standard(file: str) -> bool:
 
 
 def _place(file: str, address: int, name: str) -> str:
-    """Name a function, its library, and its line where that has debugging information."""
-    function, line = name, ""
+    """Name a function, its library, and its line where that has debugging information: of inlined ones its author's."""
+    command = ["addr2line", "-C", "-f", "-i", "-e", file, hex(address)]
     try:
-        found = subprocess.run(
-            ["addr2line", "-C", "-f", "-e", file, hex(address)], capture_output=True, text=True, timeout=RESOLVING
-        ).stdout.splitlines()
+        found = subprocess.run(command, capture_output=True, text=True, timeout=RESOLVING).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         found = []
-    if len(found) == 2:
-        function = name or ("" if found[0].startswith("??") else found[0])
-        line = (
-            "" if found[1].startswith("??") or found[1].endswith(":?") else re.sub(r" \(discriminator.*", "", found[1])
-        )
-    where = f"{Path(file).name}, {line}" if line else f"{Path(file).name}+{address:#x}"
-    return f"{function} of {where}" if function else where
+    for function, line in zip(found[::2], found[1::2], strict=False):
+        line = re.sub(r" \(discriminator.*", "", line)
+        if not re.search(r"^\?\?|:\?$|:0$|<artificial>|^/usr/(lib|include)", line):
+            known = name if function.startswith("??") else function
+            return f"{known} of {Path(file).name}, {line}"
+    where = f"{Path(file).name}+{address:#x}"
+    known = name or next((function for function in found[:1] if not function.startswith("??")), "")
+    return f"{known} of {where}" if known else where

@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 
 from impls.contract import ARRAYS
+from impls.isolation.crash_site import Site
 from impls.isolation.failures import Crashed, Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
 BOUNDS = "wrote or read out of bounds"
+STACKED = "it writes outside of an array on its stack"
+HEAPED = "it writes outside of memory that it has allocated itself, or frees what is not allocated"
+STACK = re.compile(r"^  said   \*\*\* stack smashing", re.MULTILINE)
 HEAP = re.compile(  # what glibc says, and no one else, before it aborts
     r"^  said   ((free|malloc|calloc|realloc|memalign|munmap_chunk|mremap_chunk|malloc_consolidate)\(\): \w"
     r"|double free or corruption|corrupted (size vs|double-linked)|memory clobbered"
@@ -55,28 +59,28 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
     if type(failure).__name__ == "SIGABRT" and HEAP.search(str(failure)):
-        return Cause(BOUNDS, "it writes outside of memory that it has allocated itself, or frees what is not allocated")
+        return Cause(BOUNDS, STACKED if STACK.search(str(failure)) else HEAPED)
     with contextlib.suppress(TimeoutError):
         return _found(subject, asked, Call(subject, asked))
     return None
 
 
-def site(subject: IsolatedSubject) -> str:
-    """Say where in native code the subject's last crash happened, by having it happen again; "" where that is not told.
+def site(subject: IsolatedSubject) -> Site:
+    """Say where in native code the subject's last crash happened, by having it happen again.
 
     A process that failed in the midst of memory management cannot tell, and hangs.
     """
     if subject.failed is None or not isinstance(subject.failed[1], Crashed):
-        return ""
+        return Site()
     asked, crash = subject.failed
     limit, subject.process.limit = subject.process.limit, min(subject.process.limit, TELLING)
     try:
         subject.exchange(asked, watched=True)
     except Failure as again:
-        return again.site if type(again) is type(crash) else ""
+        return again.site if type(again) is type(crash) else Site()
     finally:
         subject.process.limit = limit
-    return ""
+    return Site()
 
 
 def poison(got: float, dtype: str) -> str:
@@ -104,6 +108,8 @@ def _found(subject: IsolatedSubject, asked: Asked, call: Call) -> Cause | None:
         if subject.process.limits.memory and call.passes(memory=MORE, **loose):
             told = f"it cannot bear that memory is refused: with {MORE} times --memory-limit it passes"
             return Cause(still.verdict, told)
+        if beside := site(subject).beside:  # farther off than an array that lies loose has room around it
+            return Cause(BOUNDS, beside)
         wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
         return Cause(still.verdict, "it does so wherever its arrays lie in memory") if wild else None
     return call.written(answers[0]) or call.kept() or call.misaligned() or call.read()

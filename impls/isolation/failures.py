@@ -7,12 +7,14 @@ import signal
 from functools import cache
 from typing import Any
 
+from impls.isolation.crash_site import Site
+
 
 class Failure(Exception):  # noqa: N818 - one of these is what was found, not an error of ours
     """A call that gave no answer, or did what no answer makes good. `verdict` is its word in the results file."""
 
     verdict = "crashed"
-    site = ""  # where in native code it happened, in words
+    site = Site()  # where in native code it happened
 
 
 class Crashed(Failure):

@@ -18,13 +18,16 @@ import sys
 from impls.isolation import framing
 
 DIE_WITH_PARENT, ADOPT = 1, 36  # PR_SET_PDEATHSIG, for the end of the thread that started this; PR_SET_CHILD_SUBREAPER
-WATCHED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1)
+# of one that hangs: where in native code it is, and where in Python. Of two that come together a process takes the
+# lesser first, and the handler of the other begins where that one's does: only the lesser has seen what hangs
+ASKED, ASKED_PYTHON = signal.SIGUSR1, signal.SIGUSR2
+WATCHED = (signal.SIGCHLD, signal.SIGTERM, ASKED_PYTHON)
 
 
 def main() -> None:
     """Start `child.main`, which has the arguments; end all of it when it ends, or at SIGTERM.
 
-    How it ended is told through the status channel, the first argument. SIGUSR1 is passed on to it.
+    How it ended is told through the status channel, the first argument. ASKED_PYTHON is passed on to it.
     """
     status, suite = int(sys.argv[1]), json.loads(sys.argv[4])["suite"]
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -43,8 +46,8 @@ def main() -> None:
         return
     while True:
         number = signal.sigwait(WATCHED)
-        if number == signal.SIGUSR1:
-            os.kill(child, signal.SIGUSR1)
+        if number == ASKED_PYTHON:
+            os.kill(child, ASKED_PYTHON)
         elif number == signal.SIGTERM or _ended(child, status):
             end_all()
             os._exit(0)

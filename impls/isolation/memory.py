@@ -167,6 +167,15 @@ class Slot:
         self.buffer: Any = (ctypes.c_char * capacity).from_address(self.base)
         self.bytes = self.array(0, np.uint8, (capacity,))
 
+    def place(self, address: int, offset: int, size: int) -> list[Any] | None:
+        """Say where an address lies to an array of so many bytes in the slot; None if not in the slot or its guards."""
+        if not self.reserved <= address < self.reserved + self.capacity + 2 * GUARD:
+            return None
+        before, past = self.base + offset - address, address - self.base - offset - size
+        if before > 0:
+            return ["before the start", before]
+        return ["past the end", past] if past >= 0 else ["after the start", -before]
+
     def protect(self, protection: int) -> None:
         """Let the pages be read, or read and written."""
         if protection != self.protection:

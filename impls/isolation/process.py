@@ -19,6 +19,7 @@ from typing import Any
 
 from impls.isolation import crash_site, framing
 from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, crashed
+from impls.isolation.guardian import ASKED, ASKED_PYTHON
 from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
@@ -230,7 +231,7 @@ class Process:
                 less = ", which is what calls have after one that hung" if self.limit < self.limits.seconds else ""
                 hint = f"{less}; --call-limit gives {'a call' if self.worker else 'it'} more"
                 stack, site = self._stack(), crash_site.told(self.said)
-                within = f"\n  site   {site}" if site else ""
+                within = f"\n  site   {site.words}" if site.words else ""
                 raise Hung(f"there was no answer in {seconds:.3g} s{hint}{stack}{within}")
             for ready, _ in events:
                 if ready == self.out:
@@ -273,9 +274,9 @@ class Process:
         """Ask a process that hangs where it is."""
         self._listen()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.worker or self.running.pid, signal.SIGUSR1)  # it may hang before there is a worker
             if self.worker:
-                os.kill(self.worker, crash_site.ASKED)
+                os.kill(self.worker, ASKED)
+            os.kill(self.worker or self.running.pid, ASKED_PYTHON)  # it may hang before there is a worker
         wait, end = SPEAKING, time.monotonic() + SPEAKING
         while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
             self._listen()

@@ -44,7 +44,7 @@ def site(subject):
     """Tell where the call that fires fails."""
     with pytest.raises(failures.Crashed):
         subject.call("conv2d", X, W, None, **FIRES)
-    return diagnosis.site(subject)
+    return diagnosis.site(subject).words
 
 
 def placed(fault):
@@ -58,9 +58,9 @@ def placed(fault):
 @pytest.mark.parametrize(
     ("fault", "does"),
     [
-        ("segfault", r"it (writes to|accesses) address 0x0, a null pointer or near one, "),
-        ("over_read_x", r"it (reads from|accesses) address 0x[0-9a-f]+, "),
-        ("over_write", r"it (writes to|accesses) address 0x[0-9a-f]+, "),
+        ("segfault", r"it (writes|accesses) address 0x0, a null pointer or near one, "),
+        ("over_read_x", "it (reads|accesses) right past the end of x, "),
+        ("over_write", "it (writes|accesses) right past the end of the result, "),
         ("division", ""),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_crash_in_the_midst_of_memory_management_costs_no_more_than_its_time(f
     with pytest.raises(failures.Crashed):
         subject.call("conv2d", X, W, None, **FIRES)
     began = time.monotonic()
-    told = diagnosis.site(subject)
+    told = diagnosis.site(subject).words
     assert told == "" or "in heap of libfaulty.so" in told
     assert time.monotonic() - began < 2 * diagnosis.TELLING
     assert subject.process.limit == Limits.seconds
@@ -105,7 +105,7 @@ def test_what_is_no_crash_has_no_place(file):
     subject = IsolatedSubject("faulty.py:exits", file.parent)
     with pytest.raises(failures.Exited):
         subject.call("conv2d", X, W, None, **FIRES)
-    assert diagnosis.site(subject) == ""
+    assert diagnosis.site(subject) == crash_site.Site()
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_what_is_no_crash_has_no_place(file):
     ["", "poolproof-site {", "poolproof-site {}", 'poolproof-site {"frames": 3}', 'poolproof-site {"frames": [[]]}'],
 )
 def test_what_someone_else_has_printed_is_no_place(line):
-    assert crash_site.told(line.encode()) == ""
+    assert crash_site.told(line.encode()) == crash_site.Site()
 
 
 def test_lines_are_those_that_were_told_last_and_are_not_shown_as_printed():
     told = {"signal": signal.SIGSEGV, "frames": [["/nowhere/libkernel.so", 64, "conv"]]}
     printed = f"hello\npoolproof-site {json.dumps(told)}\n"
-    assert crash_site.told(printed.encode()) == "in conv of libkernel.so+0x40"
+    assert crash_site.told(printed.encode()).words == "in conv of libkernel.so+0x40"
     assert crash_site.LINE.sub("", printed) == "hello\n"

@@ -33,7 +33,7 @@ ENDINGS = {
     "closes": ("Exited", "crashed", None),
     "leaves_a_child": ("SIGSEGV", "crashed", "it does so wherever its arrays lie in memory"),
     "speaks_of_the_heap": ("Exited", "crashed", None),
-    "far_read_x": ("SIGSEGV", "crashed", "it does so wherever its arrays lie in memory"),
+    "far_read_x": ("SIGSEGV", BOUNDS, "it reads 2,000,000 bytes past the end of x"),
     "unchecked": (
         "SIGSEGV",
         "crashed",
