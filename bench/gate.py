@@ -15,6 +15,9 @@ import numpy as np
 
 from bench import clock
 from impls import places
+from impls.isolation import diagnosis
+from impls.isolation.failures import Failure
+from impls.isolation.subject import IsolatedSubject
 from impls.subject import Subject
 from oracles import sampled, tapwise
 from oracles.case import POOLING, Case
@@ -87,7 +90,7 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # an implementation may call exit(), or panic
-        return raised(error)
+        return raised(error, subject)
     verdict = held(subject, case, first.result)
     if not verdict.agrees:
         return Judged(WRONG, verdict.message)
@@ -101,7 +104,7 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return raised(error)
+        return raised(error, subject)
     on_others = held(subject, whole, second.result, FEW)
     if not on_others.agrees:
         return Judged(f"{WRONG}: on other data of the same shape", on_others.message)
@@ -146,7 +149,7 @@ def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any) 
     The same bytes as before are right. Others may be: an engine may add up in another order, where its memory lies
     otherwise, or of itself (deterministic = False). So they are judged anew. Raises what the implementation raises.
     """
-    if fingerprint(result) != found.prints[0] and not (verdict := held(subject, case, result)).agrees:
+    if not (verdict := once_more(subject, case, found, result)).agrees:
         return Judged(f"{WRONG}: the result changed while it was timed", verdict.message)
     whole = other(subject, case)
     call.overwrite(inputs(whole))
@@ -154,6 +157,11 @@ def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any) 
     if fingerprint(result) != found.prints[1] and not (verdict := held(subject, whole, result, FEW)).agrees:
         return Judged(f"{WRONG}: once its arrays were overwritten in place", verdict.message)
     return found
+
+
+def once_more(subject: Subject, case: Case, found: Judged, result: Any) -> Verdict:
+    """Judge another result on the case's own data: the same bytes as before are right."""
+    return Verdict() if fingerprint(result) == found.prints[0] else held(subject, case, result)
 
 
 def fingerprint(result: Any) -> bytes:
@@ -173,10 +181,12 @@ def other(subject: Subject, case: Case) -> Case:
     return replace(case, seed=case.seed + 1, recipe=recipe)
 
 
-def raised(error: BaseException) -> Judged:
-    """Record an exception where a result is due: its first line is the reason, the others are detail."""
+def raised(error: BaseException, subject: Subject | None = None) -> Judged:
+    """Record an exception where a result is due: its first line, with its cause, is the reason, the rest is detail."""
     first, *others = str(error).strip().splitlines() or [""]
     place = places.noted(error)
+    if isinstance(subject, IsolatedSubject) and isinstance(error, Failure) and (cause := diagnosis.cause(subject)):
+        first = f"{first}: {cause.what}"
     return Judged(f"raised: {type(error).__name__}: {first}", "\n".join([*others, *([f"at {place}"] if place else [])]))
 
 

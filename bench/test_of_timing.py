@@ -267,23 +267,6 @@ def test_an_implementation_is_not_held_to_what_another_one_found(keeper, stand_i
     assert stand_in.rounds >= 5
 
 
-def test_again_is_the_same_measured_later(keeper):
-    first, second = fakes.Benchmark(), fakes.Benchmark()
-    keeper.layer(first, CORRECT, SMALL, "conv2d")
-    keeper.layer(second, CORRECT, SMALL, "conv2d", again=True)
-    assert (first.extra_info["kind"], second.extra_info["kind"]) == ("layer", "again")
-    changing = ("kind", "cpu_seconds", "minor_faults", "major_faults")
-    same = [{k: v for k, v in each.extra_info.items() if k not in changing} for each in (first, second)]
-    assert same[0] == same[1]
-    assert {entry.kind for entry in keeper.record.times} == {"layer", "again"}
-
-
-def test_nothing_is_timed_again_that_was_not_timed(keeper, stand_in):
-    with pytest.raises(NotTimed, match="not timed the first time"):
-        keeper.layer(stand_in, CORRECT, SMALL, "conv2d", again=True)
-    assert keeper.record.not_timed == []
-
-
 def test_on_a_gpu_the_times_are_those_of_events(keeper, stand_in, monkeypatch):
     cuda = fakes.Cuda(milliseconds=7.0)
     monkeypatch.setitem(sys.modules, "torch", fakes.torch(cuda))

@@ -41,7 +41,7 @@ def reason(**functions):
 
 
 def varied(case, implementation=CORRECT):
-    return Variation(implementation, case, gate.prepared(implementation, case))
+    return Variation(implementation, case, gate.prepared(implementation, case), gate.Judged())
 
 
 @pytest.mark.parametrize("implementation", [CORRECT, Subject("fft", fft)], ids=["direct", "transform"])

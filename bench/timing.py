@@ -22,6 +22,7 @@ from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
 from oracles.geometry import Geometry
 
+CHANGED = f"{gate.WRONG}: the result changed while it was timed"
 TOO_SLOW = 2.0  # seconds
 MORE = 8  # calls beside the rounds: of the estimate, the gate and the warm-up, and after the rounds
 COLD = 3  # times as long as a warm call may take the one that it is estimated by
@@ -49,6 +50,7 @@ class Timekeeper:
         self.most = clock.ROUNDS[1]  # rounds of what was admitted last: as many as were rehearsed
         self.last = ""  # the implementation that was called last
         self._expected: dict[tuple[str, Case], float] = {}
+        self._timed: dict[Entry, Any] = {}  # pytest-benchmark's own, to take back what turns out to be wrong
 
     def layer(self, benchmark: Any, subject: Subject, layer: Layer, operation: str, *, again: bool = False) -> None:
         """Time one operation of a layer, or time it again: only what was timed before. Raises NotTimed."""
@@ -67,15 +69,17 @@ class Timekeeper:
             facts["columns_bytes"] = columns_bytes(case)
         call = gate.prepared(subject, case)
         try:
-            variation = Variation(subject, case, call)
+            variation = Variation(subject, case, call, judged[0])
+        except Changed as error:
+            self.refuse(entry, CHANGED, str(error), fault=True)
         except BaseException as error:
-            self.fails(entry, error)
+            self.fails(entry, error, subject)
 
         def after(_: Any) -> Judged:
             variation.restore()
             return gate.after(subject, case, judged[0], call, call())
 
-        self.rounds(benchmark, entry, call, expected, judged, facts, after, variation.vary, variation.check)
+        self.rounds(benchmark, entry, call, expected, judged, facts, after, variation.vary, variation.check, subject)
 
     def admitted(self, entry: Entry, subject: Subject, cases: list[Case]) -> tuple[list[Judged], float]:
         """Let the cases of an entry through the gate; the verdicts on them, and about how long they take together.
@@ -97,7 +101,7 @@ class Timekeeper:
             for case in cases if sum(each) <= limit else ():
                 self.rehearse(subject.spec, case, limit, self.most + MORE)
         except BaseException as error:
-            self.fails(entry, error)
+            self.fails(entry, error, subject)
         if (expected := sum(each)) > limit:
             self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
@@ -138,6 +142,7 @@ class Timekeeper:
         after: Callable[[Any], Judged] | None = None,
         vary: Callable[[], None] = lambda: None,
         check: Callable[[Any], None] = lambda result: None,
+        subject: Subject | None = None,
     ) -> None:
         """Warm up, time the rounds, write down all that is known; `after` judges the last result.
 
@@ -156,17 +161,18 @@ class Timekeeper:
         except clock.Overdue as error:
             slow, expected, detail = True, rounds.spent / len(rounds.cpu), str(error)
         except Changed as error:
-            slow, found = False, Judged(f"{gate.WRONG}: the result changed while it was timed", str(error))
+            slow, found = False, Judged(CHANGED, str(error))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            slow, found = False, gate.raised(error)
+            slow, found = False, gate.raised(error, subject)
         benchmark.has_error = slow or not found.passes  # then pytest-benchmark saves nothing of it
         if not found.passes:
             self.refuse(entry, found.reason, found.detail, fault=True)
         if slow:
             self.refuse(entry, f"too slow, estimated {told(expected)}", detail)
         self.record.timed(entry, rounds.seconds, rounds.clock)
+        self._timed[entry] = benchmark
         ratios = [found.ratio for found in judged if found.ratio is not None]
         benchmark.extra_info.update(
             entry.told(),
@@ -194,16 +200,21 @@ class Timekeeper:
             return clock.settled(call, limit, events=events)
         return expected
 
-    def fails(self, entry: Entry, error: BaseException) -> NoReturn:
+    def fails(self, entry: Entry, error: BaseException, subject: Subject | None = None) -> NoReturn:
         """Record an exception of the implementation's, and raise NotTimed; Ctrl-C is raised."""
         if isinstance(error, KeyboardInterrupt):
             raise error
-        found = gate.raised(error)
+        found = gate.raised(error, subject)
         self.refuse(entry, found.reason, found.detail, fault=True)
 
     def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> NoReturn:
-        """Record that an entry is not timed, and raise NotTimed."""
+        """Record that an entry is not timed, and raise NotTimed. What is at fault in its repeat is not timed either."""
         self.record.refused(entry, reason, detail)
+        first = replace(entry, kind="layer")
+        if fault and entry.kind == "again" and first in self._timed:
+            self._timed[first].has_error = True
+            del self.record.times[first]
+            self.record.refused(first, f"{reason}, in its repeat", detail)
         raise NotTimed(reason, detail, fault)
 
 

@@ -39,12 +39,14 @@ class Changed(Exception):  # noqa: N818 - it is a verdict
 class Variation:
     """The changes of one call's data, and what each round's result is held against: the result on unchanged data.
 
-    Nothing is changed where the case asks for data of which that would make something else.
+    Nothing is changed where the case asks for data of which that would make something else. Raises Changed where that
+    result is wrong already, or other bits than those `found` right, and wrong.
     """
 
     subject: Subject
     case: Case
     call: gate.Call
+    found: gate.Judged
     place: Place | None = None
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(next(SEEDS)))
     left: int = FULL
@@ -57,7 +59,10 @@ class Variation:
         self.factor = -1.0 if turned else 0.5
         varied = turned or self.case.recipe in VARIED
         self.varies = varied and self.true.size > 0 and 0 not in self.case.geometry.y_shape
-        self.base = tuple(np.array(each) for each in _all(self.call()))
+        result = self.call()
+        self.base = tuple(np.array(each) for each in _all(result))
+        if not (verdict := gate.once_more(self.subject, self.case, self.found, result)).agrees:
+            raise Changed(verdict.message)
 
     def vary(self) -> None:
         """Put right what was changed, and change another cell; then all is in cache again as after a call."""
