@@ -15,9 +15,6 @@ import numpy as np
 
 from bench import clock
 from impls import places
-from impls.isolation import diagnosis
-from impls.isolation.failures import Failure
-from impls.isolation.subject import IsolatedSubject
 from impls.subject import Subject
 from oracles import sampled, tapwise
 from oracles.case import POOLING, Case
@@ -90,7 +87,7 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # an implementation may call exit(), or panic
-        return raised(error, subject)
+        return raised(error)
     verdict = held(subject, case, first.result)
     if not verdict.agrees:
         return Judged(WRONG, verdict.message)
@@ -104,7 +101,7 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return raised(error, subject)
+        return raised(error)
     on_others = held(subject, whole, second.result, FEW)
     if not on_others.agrees:
         return Judged(f"{WRONG}: on other data of the same shape", on_others.message)
@@ -181,12 +178,10 @@ def other(subject: Subject, case: Case) -> Case:
     return replace(case, seed=case.seed + 1, recipe=recipe)
 
 
-def raised(error: BaseException, subject: Subject | None = None) -> Judged:
-    """Record an exception where a result is due: its first line, with its cause, is the reason, the rest is detail."""
+def raised(error: BaseException) -> Judged:
+    """Record an exception where a result is due: its first line is the reason, the others are detail."""
     first, *others = str(error).strip().splitlines() or [""]
     place = places.noted(error)
-    if isinstance(subject, IsolatedSubject) and isinstance(error, Failure) and (cause := diagnosis.cause(subject)):
-        first = f"{first}: {cause.what}"
     return Judged(f"raised: {type(error).__name__}: {first}", "\n".join([*others, *([f"at {place}"] if place else [])]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench import gate
+from impls.isolation import diagnosis
 from impls.isolation.failures import Failure
 from impls.isolation.subject import IsolatedSubject
 from oracles.case import Case
@@ -50,6 +51,9 @@ class Rehearsal:
             for made in range(times):  # noqa: B007 - it is told below
                 call()
         except Failure as failure:
+            if cause := diagnosis.cause(subject):
+                first, *others = str(failure).split("\n")
+                failure = type(failure)("\n".join([f"{first}: {cause.what}", *others]))
             if made:
                 self._later[subject.spec] = failure
             return failure

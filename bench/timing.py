@@ -73,13 +73,13 @@ class Timekeeper:
         except Changed as error:
             self.refuse(entry, CHANGED, str(error), fault=True)
         except BaseException as error:
-            self.fails(entry, error, subject)
+            self.fails(entry, error)
 
         def after(_: Any) -> Judged:
             variation.restore()
             return gate.after(subject, case, judged[0], call, call())
 
-        self.rounds(benchmark, entry, call, expected, judged, facts, after, variation.vary, variation.check, subject)
+        self.rounds(benchmark, entry, call, expected, judged, facts, after, variation.vary, variation.check)
 
     def admitted(self, entry: Entry, subject: Subject, cases: list[Case]) -> tuple[list[Judged], float]:
         """Let the cases of an entry through the gate; the verdicts on them, and about how long they take together.
@@ -101,7 +101,7 @@ class Timekeeper:
             for case in cases if sum(each) <= limit else ():
                 self.rehearse(subject.spec, case, limit, self.most + MORE)
         except BaseException as error:
-            self.fails(entry, error, subject)
+            self.fails(entry, error)
         if (expected := sum(each)) > limit:
             self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
@@ -142,7 +142,6 @@ class Timekeeper:
         after: Callable[[Any], Judged] | None = None,
         vary: Callable[[], None] = lambda: None,
         check: Callable[[Any], None] = lambda result: None,
-        subject: Subject | None = None,
     ) -> None:
         """Warm up, time the rounds, write down all that is known; `after` judges the last result.
 
@@ -165,7 +164,7 @@ class Timekeeper:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            slow, found = False, gate.raised(error, subject)
+            slow, found = False, gate.raised(error)
         benchmark.has_error = slow or not found.passes  # then pytest-benchmark saves nothing of it
         if not found.passes:
             self.refuse(entry, found.reason, found.detail, fault=True)
@@ -200,11 +199,11 @@ class Timekeeper:
             return clock.settled(call, limit, events=events)
         return expected
 
-    def fails(self, entry: Entry, error: BaseException, subject: Subject | None = None) -> NoReturn:
+    def fails(self, entry: Entry, error: BaseException) -> NoReturn:
         """Record an exception of the implementation's, and raise NotTimed; Ctrl-C is raised."""
         if isinstance(error, KeyboardInterrupt):
             raise error
-        found = gate.raised(error, subject)
+        found = gate.raised(error)
         self.refuse(entry, found.reason, found.detail, fault=True)
 
     def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> NoReturn:
