@@ -40,6 +40,17 @@ def lay(array: Any, layout: str, seed: int = 0) -> tuple[Any, Any]:
     return (view, memory) if place is None or not memory.nbytes else _moved(view, memory, place(memory.nbytes))
 
 
+def chosen(layout: str, count: int, seed: int) -> list[str]:
+    """Name the layout of each of so many arrays: of all of them, or of a single one among contiguous ones.
+
+    Of "mixed" each has one of its own.
+    """
+    rng = np.random.default_rng(seed)
+    names = [LAYOUTS[rng.integers(len(LAYOUTS) - 1)] if layout == "mixed" else layout for _ in range(count)]
+    alone = int(rng.integers(2 * max(1, count)))
+    return names if alone >= count else [name if i == alone else "contiguous" for i, name in enumerate(names)]
+
+
 def plain(value: Any) -> Any:
     """Copy an array to C order and native bytes; pass what is no array."""
     return np.array(value, dtype=value.dtype.newbyteorder("="), order="C") if isinstance(value, np.ndarray) else value

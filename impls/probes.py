@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from impls import surroundings
-from impls.layouts import LAYOUTS, lay, plain, poison
+from impls.layouts import chosen, lay, plain, poison
 
 Function = Callable[..., Any]
 Arrays = Sequence[Any]  # in the signature's order; None (an absent bias) and shapes among them pass as they are
@@ -52,13 +52,12 @@ def at_once(name: str, options: Mapping[str, Any]) -> int:
 
 
 def layout(function: Function, arrays: Arrays, parameters: Parameters, *, layout: str, seed: int = 0) -> Facts:
-    """Call with every array in that layout; "mixed" draws one for each array from the seed.
+    """Call with arrays in that layout, all or one of them, as `layouts.chosen` says.
 
     "arrays": plain copies of what was passed; "layouts": one name for each; "changed": indexes of the inputs that
     the call wrote, or whose gaps it wrote, or whose shape it changed.
     """
-    rng = np.random.default_rng(seed)
-    layouts = [LAYOUTS[rng.integers(len(LAYOUTS) - 1)] if layout == "mixed" else layout for _ in arrays]
+    layouts = chosen(layout, len(arrays), seed)
     laid = [lay(array, name, seed + i) for i, (array, name) in enumerate(zip(arrays, layouts))]  # noqa: B905 (3.9)
     views, memories = [view for view, _ in laid], [memory for _, memory in laid]
     passed = [plain(view) for view in views]
@@ -103,7 +102,7 @@ def shared(function: Function, arrays: Arrays, parameters: Parameters, *, pair: 
 def prepared(
     function: Function, arrays: Arrays, parameters: Parameters, *, prepare: Function, images: Sequence[Any] = ()
 ) -> Facts:
-    """Call conv2d with filters that were prepared once: on x, on each of the other `images`, and on x again.
+    """Call conv2d with filters that were prepared once, others after them: on x, on each of `images`, on x again.
 
     "outputs": of all calls; "changed": indexes of inputs written by preparing or by calling.
     """
@@ -111,7 +110,9 @@ def prepared(
     before = _stamps(own)
     x, w, *rest = own
     filters = prepare(w, **parameters)
+    beside = prepare(-w, **parameters)  # which is not to be found in the first one's place
     outputs = [_copied(function(image, filters, *rest, **parameters)) for image in [x, *others, x]]
+    del beside
     return {"outputs": outputs, "changed": _differing(before, _stamps(own))}
 
 

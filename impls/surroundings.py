@@ -40,7 +40,6 @@ LASTING = (  # what nothing that is loaded late may change either
     "the working directory",
     "the mask of new files",
     "whether Python collects garbage",
-    "Python's limit of recursion",
     "the locale",
 )
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from impls.layouts import LAYOUTS, lay
+from impls.layouts import LAYOUTS, chosen, lay
 from impls.planted import CORRECT, case, expected, faulty, run, same
 
 
@@ -61,6 +61,12 @@ def test_mixed_layouts_follow_the_seed():
     laid = {seed: tuple(run(CORRECT, "layout", layout="mixed", seed=seed)["layouts"]) for seed in (1, 2, 1)}
     assert len(set(laid.values())) == 2
     assert "mixed" not in itertools.chain(*laid.values())
+
+
+def test_a_layout_is_that_of_all_arrays_or_of_a_single_one():
+    found = {tuple(chosen("byteswapped", 3, seed)) for seed in range(40)}
+    alone = {tuple("byteswapped" if i == j else "contiguous" for j in range(3)) for i in range(3)}
+    assert found == alone | {("byteswapped",) * 3}
 
 
 def test_an_unknown_layout_is_refused():

@@ -30,13 +30,13 @@ from properties.strategies import cases
 CASES = 32  # of the failed property, and as many of whole numbers
 FEW = 2  # of each property of arrays and repeated calls
 NEAREST = 3  # mutants that are named
-LEAST = 0.5  # of what goes wrong in one or the other; wrong together, and differently, counts half
+TELLING = 3  # cases that go wrong in one or the other: from so many on it is more than chance that they are alike,
+LEAST = 0.5  # if so many are; wrong together, and differently, counts half
 BESIDE = 0.75  # of the nearest's score, that another must have to be named beside it
 PATIENCE = 5.0  # seconds for the implementation, and as many for the mutants
 TOLD_BY_VALUES = ("values", "gradients", "specials")
 TOLD_BY_BEHAVIOUR = ("arrays", "repeatability")
-COMPARED = ("differs", "raised", "accepted what must be refused", "refused what is valid", "changed its input",
-            "nondeterministic")  # fmt: skip
+COMPARED = ("differs", "raised", "accepted what must be refused", "refused what is valid", "changed its input")
 
 Look = Callable[[Examiner], Any]  # None where all goes right, else how it goes wrong
 
@@ -93,7 +93,7 @@ def nearest(examiner: Examiner, law: Law, case: Case) -> list[Likeness]:
             together = [(one, two) for one, two in pairs if one is not None and two is not None]
             alike = sum(_same(*pair) for pair in together)
             like = Likeness(mutant.name, mutant.sentence, alike, len(together), len(pairs))
-            if like.alike and like.score >= LEAST:
+            if like.wrong >= TELLING and like.alike and like.score >= LEAST:
                 found.append(like)
     finally:
         set_under_test(before)

@@ -59,6 +59,14 @@ def recorded() -> dict[str, tuple[Data, Answers]]:
     return recorder.calls
 
 
+@cache
+def volumes() -> dict[str, np.ndarray]:
+    """Run the network forward by the definitions: what each of its layers gives."""
+    network = Network(Definition())
+    numbers = network.whole_numbers(np.random.default_rng(SEED))
+    return network.stages(numbers["x"], numbers)
+
+
 def stage(operation: str) -> Geometry:
     """Give the layer of the network that an operation belongs to."""
     return layer(32, 3, F=3, P=1, K=12) if operation.startswith("conv") else layer(32, 12, F=2, S=2, K=0)

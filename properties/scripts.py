@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from impls.layouts import LAYOUTS, repeated
+from impls.layouts import chosen, repeated
 from oracles.case import Case
 
 RELAID = {
@@ -49,5 +49,4 @@ def relaid(case: Case, data: Mapping[str, np.ndarray | None]) -> list[str]:
 
 def layouts_of(layout: str, seed: int, data: Mapping[str, np.ndarray | None]) -> list[str]:
     """Name the layout of each array, as the probe chooses it: its own for each where they are mixed."""
-    rng = np.random.default_rng(seed)
-    return [LAYOUTS[rng.integers(len(LAYOUTS) - 1)] if layout == "mixed" else layout for _ in data]
+    return chosen(layout, len(data), seed)

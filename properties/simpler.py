@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, combinations
+from functools import cache
+from itertools import chain, combinations, product
 from typing import TYPE_CHECKING, Any
 
 from oracles.case import Case
@@ -18,6 +19,7 @@ from properties.neighbours import owed, respelled
 if TYPE_CHECKING:
     from properties.examiner import Examiner
 
+FIELDS = ("size", "extent", "stride", "dilation", "pad_before", "pad_after")
 SIMPLEST = {"stride": {"stride": 1}, "dilation": {"dilation": 1}, "padding": {"pad_before": 0, "pad_after": 0}}
 
 
@@ -35,6 +37,8 @@ def candidates(examiner: Examiner, case: Case) -> Iterator[Case]:
     """
     if case.same or case.details or case.operation == "out_size":
         return
+    if case.bias and owed(examiner, plain := replace(case, bias=False)):
+        yield plain
     for fields in chain(_fewer(case.geometry), _joined(case.geometry), _simpler_axes(case.geometry)):
         smaller = respelled(examiner, case, replace(case.geometry, **fields))
         if owed(examiner, smaller):
@@ -45,10 +49,32 @@ def _simpler_axes(g: Geometry) -> Iterator[dict[str, Axis]]:
     for name in ("vertical", "horizontal"):
         axis = getattr(g, name)
         ways = [changed for count in (3, 2, 1, 0) for changed in combinations(SIMPLEST, count)]
-        shorter = [_row(axis, size) for size in _less(axis.size)] if axis == _row(axis, axis.size) else []
-        for new in (_row(axis, 1), *(_with_as_many(axis, changed) for changed in ways), *shorter):
+        same = {key: getattr(axis, key) for key in FIELDS}
+        thin = same | {"extent": 1, "dilation": 1, "pad_before": 0, "pad_after": 0}
+        shorter = (same | {"size": size} for size in _less(axis.size))
+        found = [_row(axis, 1), *(_with_as_many(axis, changed) for changed in ways)]
+        found += [_axis(axis, fields) for fields in (thin, thin | {"stride": 1}, *shorter, *small_axes())]
+        for new in found:
             if new is not None and _rank(new) < _rank(axis):
                 yield {name: new}
+
+
+@cache
+def small_axes() -> tuple[dict[str, int], ...]:
+    """Give all that an axis of a few cells may be, the simplest first."""
+    every = product(range(1, 5), range(1, 4), range(1, 4), range(1, 3), range(2), range(2))
+    axes = (dict(zip(FIELDS, numbers, strict=True)) for numbers in every)
+    plain = Axis(1, 1)
+    fitting = [axis for fields in axes if (axis := _axis(plain, fields)) and (axis.extent > 1 or axis.dilation == 1)]
+    return tuple({key: getattr(axis, key) for key in FIELDS} for axis in sorted(fitting, key=_rank))
+
+
+def _axis(axis: Axis, fields: dict[str, int]) -> Axis | None:
+    """Give the axis with these sizes; None where no window fits."""
+    try:
+        return replace(axis, **fields)
+    except ValueError:
+        return None
 
 
 def _joined(g: Geometry) -> Iterator[dict[str, Any]]:
@@ -60,6 +86,9 @@ def _joined(g: Geometry) -> Iterator[dict[str, Any]]:
         count = getattr(g, letter)
         if min(g.N, count) > 1:
             yield {"N": 1, letter: g.N * count}
+    for letter in ("NK" if g.K else "NC") if g.G == 1 else "":
+        if min(count := getattr(g, letter), columns) > 1:
+            yield {letter: 1, "horizontal": _row(g.horizontal, count * columns)}
 
 
 def _row(axis: Axis, size: int) -> Axis:
@@ -92,6 +121,7 @@ def _fewer(g: Geometry) -> Iterator[dict[str, int]]:
     if g.G > 1:
         yield {"C": g.C // g.G, "K": g.K // g.G, "G": 1}
         yield {"C": g.C // g.G, "G": 1}
+        yield {"K": min(1, g.K), "G": 1}
     for letter in "NCK" if g.G == 1 else "N":
         count = getattr(g, letter)
         yield from ({letter: fewer} for fewer in _less(count) if fewer < count)

@@ -20,6 +20,7 @@ STAYS = "the layers that people run, for which kernels have paths of their own"
 CHANNELS = (4, 8, 16, 32, 3, 1, 64)
 OUTPUTS = (4, 8, 2, 7, 14, 16, 28, 32)
 WINDOWS = ((3, 1), (1, 1), (3, 2), (2, 2), (3, 1), (5, 1), (7, 2), (1, 2))  # extent and stride
+DEPTHWISE = ((3, 1), (3, 2), (5, 1), (5, 2), (7, 1))
 WORK, CELLS = 400_000, 4_200  # multiply-adds and outputs of a call at most
 LARGE, CELLS_SEEN = (38, 56), 20_000  # outputs of an axis, and of a call, of which only what is finite is held
 SUMS = ("conv2d", "avg_pool2d", "l2_pool2d")
@@ -42,7 +43,8 @@ def common_cases(
                 return list(values)
             return [value for value in values if value in limits[letter]] or list(limits[letter])
 
-        extent, stride = pick("window", WINDOWS)
+        apart = operation in CONVOLUTIONS and choices.has("depthwise") and choices.has("square")
+        extent, stride = pick("window", DEPTHWISE if apart else WINDOWS)
         extent = extent if extent in allowed("F", (extent,)) else pick("window", allowed("F", (3, 1)))
         stride = stride if stride in allowed("S", (stride,)) else pick("window", allowed("S", (1, 2)))
         same = (extent - 1) // 2 if choices.has("padded") else 0
@@ -53,7 +55,7 @@ def common_cases(
         C, K, G = pick("C", allowed("C", CHANNELS)), pick("K", allowed("K", CHANNELS)), 1
         if operation not in CONVOLUTIONS:
             K = 0
-        elif choices.has("depthwise") and choices.has("square") and C in allowed("G", (C,)) and C in allowed("K", (C,)):
+        elif apart and C in allowed("G", (C,)) and C in allowed("K", (C,)):
             K = G = C
         elif 1 not in allowed("G", (1,)):
             G = allowed("G", (1,))[0]

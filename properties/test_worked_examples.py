@@ -15,7 +15,7 @@ from oracles.formats import FORMATS
 from oracles.geometry import Axis, Geometry
 from properties.derived import Data, answers, exact, held, integers, present, with_axes
 from properties.examiner import Examiner
-from properties.network import recorded, same_numbers, stage
+from properties.network import recorded, same_numbers, stage, volumes
 from properties.worked import (
     agreed,
     column_matrix,
@@ -305,6 +305,12 @@ def test_the_small_network_has_the_notes_volumes(subject: Examiner, case: Case) 
 
     Source: CS231n, "Architecture Overview".
     """
+    found = volumes()
+    assert {name: found[name].shape for name in ("conv", "relu", "pool", "scores")} == {
+        "conv": (1, 12, 32, 32), "relu": (1, 12, 32, 32), "pool": (1, 12, 16, 16), "scores": (1, 10),
+    }  # fmt: skip
+    assert found["conv"].min() < 0
+    assert np.array_equal(found["relu"], np.maximum(found["conv"], 0))
     given, want = recorded()[case.operation]
-    assert want["y"].shape == {"conv2d": (1, 12, 32, 32), "max_pool2d": (1, 12, 16, 16)}[case.operation]
+    assert np.array_equal(want["y"], found["conv" if case.operation == "conv2d" else "pool"])
     same_numbers(subject, case, given, want)

@@ -99,7 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
         description="Compare two saved benchmark runs. Exit status: 1 if an implementation, one of its operations or a "
         "single timing is slower in the second one by more than noise, or is wrong or refused a time that it had; 0 if "
         "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second, of another "
-        "clock or case, or now estimated to be too slow, if noise would hide that an implementation takes "
+        "clock or case, or now estimated to be too slow, by so little that an estimate may err, if noise would hide "
+        "that an implementation takes "
         f"{HIDDEN:g} times as long, or if the machine itself is more than {DRIFT:g} times as slow or as fast, by its "
         "matrix products and copies: what is wrong now ends with 1 even then.",
     )

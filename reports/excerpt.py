@@ -11,12 +11,12 @@ from typing import Any
 
 from reports.benchmarks import BenchmarkError, load
 
-SWEEPS = ("W", "S")
+SWEEPS = ("W", "F", "S", "C")
 FACTS = ("python_version", "machine", "system", "blas", "numpy", "scipy", "torch", "flags", "gpu", "date", "cores")
 
 
 def excerpt(content: dict[str, Any], layers: list[str], rounds: int) -> dict[str, Any]:
-    """Keep some layers, forward sweeps over W and S, the roofline, the experiments; of each entry the first rounds."""
+    """Keep some layers, forward sweeps over W, F, S and C, the roofline, the experiments; of each entry the first rounds."""
 
     def kept(entry: dict[str, Any]) -> bool:
         if entry["kind"] in ("layer", "again"):

@@ -84,11 +84,11 @@ def _kills(table: Table, narrow: bool) -> Figure:
     axes.set_ylim(height, 0)
     svg.bare(axes)
     for place, name in enumerate(names):
-        axes.text(label + (place + 0.5) * cell, head - 0.06, name, rotation=60, rotation_mode="anchor", fontsize=8,
-                  color=MUTED)  # fmt: skip
+        axes.text(label + (place + 0.5) * cell, head - 0.06, name, rotation=90 if narrow else 60,
+                  rotation_mode="anchor", fontsize=8, color=MUTED)  # fmt: skip
     for line, (kind, its) in enumerate(found.items()):
         top = head + line * ROW
-        axes.text(label - 0.08, top + ROW / 2, kind, ha="right", va="center", fontsize=9, color=INK)
+        axes.text(label - 0.08, top + ROW / 2, kind, ha="right", va="center", fontsize=7.5 if narrow else 9, color=INK)
         for place, meeting in enumerate(its.values()):
             left = label + place * cell
             share = meeting.killed / meeting.of if meeting.of else 0

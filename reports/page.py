@@ -224,7 +224,7 @@ def _proof(faults: Table) -> list[Section]:
         Section(
             "kills", "Which properties catch it",
             "The darker, the more of a class's mutants some property of the file kills, of those whose operation it "
-            "speaks of; the number counts them.",
+            "speaks of; where there is room, the number counts them.",
             mutants.parts(faults), mutants_figures.kills(faults), mutants.of_properties(faults),
             "Mutants killed, for each class and each file of properties.",
         ),

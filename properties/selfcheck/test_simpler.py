@@ -59,9 +59,8 @@ def test_a_case_that_fails_otherwise_is_not_taken():
     examiner = Examiner(Subject("im2col", im2col), "conv2d")
     case = Case.parse(CASE.format("i7k1s3p0,0d1"))
 
-    def one(subject, case):
-        kind = "differs" if case.geometry.vertical.stride == 3 else "raised"
-        subject.hold(case, Verdict(kind, "", 1.0))
+    def one(subject, asked):
+        subject.hold(asked, Verdict("differs" if asked == case else "raised", "", 1.0))
         raise AssertionError
 
     with pytest.raises(AssertionError):
@@ -87,6 +86,22 @@ def test_a_case_that_fails_otherwise_is_not_taken():
             "n1c1k1g1 i1k1s1p0,0d1 i65537k1s1p0,0d1",
         ),
         ("n3c2k5g1 i1k1s1p0,0d1 i1k1s1p0,0d1", lambda g: g.N * g.K > 8, "n1c1k9g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
+        ("n1c9k3g3 i1k1s1p0,0d1 i1k1s1p0,0d1", lambda g: g.N * g.C > 8, "n1c9k1g1 i1k1s1p0,0d1 i1k1s1p0,0d1"),
+        (
+            "n1c1k2g1 i1k1s1p0,0d1 i33k1s1p0,0d1",
+            lambda g: g.K * g.horizontal.out > 64,
+            "n1c1k1g1 i1k1s1p0,0d1 i65k1s1p0,0d1",
+        ),
+        (
+            "n1c1k1g1 i1k1s1p0,0d1 i19k4s2p0,0d6",
+            lambda g: g.horizontal.size > 17 and g.horizontal.stride > 1,
+            "n1c1k1g1 i1k1s1p0,0d1 i18k1s2p0,0d1",
+        ),
+        (
+            "n1c1k1g1 i1k2s2p1,1d1 i1k1s1p0,0d1",
+            lambda g: g.vertical.ragged > 0,
+            "n1c1k1g1 i2k1s2p0,0d1 i1k1s1p0,0d1",
+        ),
     ],
 )
 def test_counts_become_one_groups_too_and_cells_come_before_padding(line, fails, least):
