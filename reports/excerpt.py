@@ -16,7 +16,7 @@ FACTS = ("python_version", "machine", "system", "blas", "numpy", "scipy", "torch
 
 
 def excerpt(content: dict[str, Any], layers: list[str], rounds: int) -> dict[str, Any]:
-    """Keep some layers, forward sweeps over W, F, S and C, the roofline, the experiments; of each entry the first rounds."""
+    """Keep some layers, forward sweeps but over N, the roofline, the experiments; of each entry the first rounds."""
 
     def kept(entry: dict[str, Any]) -> bool:
         if entry["kind"] in ("layer", "again"):

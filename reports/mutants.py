@@ -56,7 +56,7 @@ def caption(table: Table) -> list[str]:
     about = table.about
     seconds = about.get("seconds")
     took = f" It took {seconds:.0f} s." if isinstance(seconds, (int, float)) else ""
-    drawn = f"{about.get('examples')} examples of each property, four times as many where it must kill"
+    drawn = f"{about.get('examples')} examples of each property, five times as many where it must kill"
     return [*summary(table), f"{drawn}, fewer where they are dear; seed {about.get('seed')}.{took}"]
 
 

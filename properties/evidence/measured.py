@@ -42,7 +42,7 @@ def timed(variant: str) -> dict[str, float]:
 def share(cells: Sequence[bool]) -> str:
     """Say in how many cells something is so, in a word that outlives the next recording."""
     part = sum(cells) / len(cells)
-    return "in all" if part == 1 else "in most" if part > 0.5 else "in some" if part else "in none"
+    return "in all" if part == 1 else "in most" if part > 2 / 3 else "in some" if part else "in none"
 
 
 def slower(one: float, other: float) -> bool:

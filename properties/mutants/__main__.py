@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--examples",
         type=int,
-        default=25,
-        help="of each property; of one that must kill a mutant four times as many, where they are "
+        default=20,
+        help="of each property; of one that must kill a mutant five times as many, where they are "
         "dear a part (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: %(default)s)")

@@ -23,7 +23,7 @@ from properties.mutants import MUTANTS
 from properties.mutants.variants import VARIANTS
 
 MANY_CALLS = 3  # times as dear are cases of more calls
-MORE = 4  # times as many examples are drawn for a property that must kill a mutant
+MORE = 5  # times as many examples are drawn for a property that must kill a mutant
 
 
 @dataclass
