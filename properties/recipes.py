@@ -28,7 +28,8 @@ def possible(name: str, operation: str, dtype: str, arithmetic: Arithmetic) -> b
     if operation in CONVOLUTIONS and arithmetic.transforms:
         return RECIPES[name].kind != "special"
     if operation.startswith("l2") and dtype == "float16":
-        return name in L2_HALF  # the squares of the others leave the normal numbers
+        # the squares of the others leave the normal numbers
+        return name in L2_HALF or RECIPES[name].kind == "special"
     return True
 
 
