@@ -8,6 +8,7 @@ cause, and a process that hangs is asked when it is lost anyway.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import mmap
 import os
@@ -19,6 +20,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from impls.isolation.guardian import ASKED
 
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 LINE = re.compile(r"^poolproof-site (\{.*\})\n?", re.MULTILINE)
@@ -96,6 +99,8 @@ class Watch:
     def _tell(self, number: int, info: int, context: int) -> None:
         """Write where it happened; then the instruction is tried again, as before there was a watch."""
         self.library.sigaction(number, ctypes.byref(self.before[number]), None)
+        if number == ASKED:  # at once, as what waits may go on after a signal
+            faulthandler.dump_traceback(2)
         failed, sp, error = (0 if at is None else _integer(context + at) for at in REGISTERS[platform.machine()])
         told: dict[str, Any] = {"frames": []}
         if number in (signal.SIGSEGV, signal.SIGBUS) and 0 < _integer(info + SI_CODE, 4) < SI_KERNEL:

@@ -18,8 +18,7 @@ import sys
 from impls.isolation import framing
 
 DIE_WITH_PARENT, ADOPT = 1, 36  # PR_SET_PDEATHSIG, for the end of the thread that started this; PR_SET_CHILD_SUBREAPER
-# of one that hangs: where in native code it is, and where in Python. Of two that come together a process takes the
-# lesser first, and the handler of the other begins where that one's does: only the lesser has seen what hangs
+# of one that hangs: where it is, in native code too, by a handler that takes Python's lock; and in Python alone
 ASKED, ASKED_PYTHON = signal.SIGUSR1, signal.SIGUSR2
 WATCHED = (signal.SIGCHLD, signal.SIGTERM, ASKED_PYTHON)
 

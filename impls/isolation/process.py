@@ -273,15 +273,22 @@ class Process:
     def _stack(self) -> str:
         """Ask a process that hangs where it is."""
         self._listen()
+        if self.worker:
+            self._ask_where(self.worker, ASKED)
+        if not THREAD.search(
+            self.said.decode(errors="replace")
+        ):  # it hangs before there is one, or holds Python's lock
+            self._ask_where(self.worker or self.running.pid, ASKED_PYTHON)
+        return self._where(hangs=True)
+
+    def _ask_where(self, process: int, question: int) -> None:
+        """Send a process a signal, and read what it tells."""
         with contextlib.suppress(ProcessLookupError):
-            if self.worker:
-                os.kill(self.worker, ASKED)
-            os.kill(self.worker or self.running.pid, ASKED_PYTHON)  # it may hang before there is a worker
+            os.kill(process, question)
         wait, end = SPEAKING, time.monotonic() + SPEAKING
         while time.monotonic() < end and select.select([self.out], [], [], wait)[0]:
             self._listen()
             wait = SPEAKING / 10  # it tells line by line
-        return self._where(hangs=True)
 
     def _where(self, *, hangs: bool = False) -> str:
         """Read, from what faulthandler has printed, the innermost line of its author's, else of a library.
