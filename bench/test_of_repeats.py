@@ -15,18 +15,8 @@ from impls import im2col
 SMALL = BY_NAME["cifar10-conv"]
 
 
-@pytest.fixture
-def keeper():
-    return Timekeeper(too_slow=2.0)
-
-
-@pytest.fixture
-def stand_in():
-    """Stand in for pytest-benchmark's fixture."""
-    return fakes.Benchmark()
-
-
-def test_again_is_the_same_measured_later(keeper):
+def test_again_is_the_same_measured_later():
+    keeper = Timekeeper(too_slow=2.0)
     first, second = fakes.Benchmark(), fakes.Benchmark()
     keeper.layer(first, CORRECT, SMALL, "conv2d")
     keeper.layer(second, CORRECT, SMALL, "conv2d", again=True)
@@ -37,7 +27,8 @@ def test_again_is_the_same_measured_later(keeper):
     assert {entry.kind for entry in keeper.record.times} == {"layer", "again"}
 
 
-def test_what_is_wrong_when_it_is_timed_again_was_not_timed_at_all(keeper):
+def test_what_is_wrong_when_it_is_timed_again_was_not_timed_at_all():
+    keeper = Timekeeper(too_slow=2.0)
     first = fakes.Benchmark()
 
     def aging(x, w, b, **p):
@@ -58,7 +49,8 @@ def test_what_is_wrong_when_it_is_timed_again_was_not_timed_at_all(keeper):
 
 
 @pytest.mark.parametrize("turn", range(3))
-def test_what_is_wrong_in_every_third_call_is_wrong_wherever_that_begins(keeper, turn):
+def test_what_is_wrong_in_every_third_call_is_wrong_wherever_that_begins(turn):
+    keeper = Timekeeper(too_slow=2.0)
     calls = itertools.count(turn)
 
     def third(x, w, b, **p):
@@ -69,7 +61,8 @@ def test_what_is_wrong_in_every_third_call_is_wrong_wherever_that_begins(keeper,
     assert keeper.record.not_timed[0]["reason"].startswith("wrong, not timed")
 
 
-def test_nothing_is_timed_again_that_was_not_timed(keeper, stand_in):
+def test_nothing_is_timed_again_that_was_not_timed():
+    keeper, stand_in = Timekeeper(too_slow=2.0), fakes.Benchmark()
     with pytest.raises(NotTimed, match="not timed the first time"):
         keeper.layer(stand_in, CORRECT, SMALL, "conv2d", again=True)
     assert keeper.record.not_timed == []
