@@ -102,19 +102,26 @@ def test_what_claims_say_of_measured_times_is_what_the_figure_shows():
     two = of.index.get_level_values("S") == 2
     assert len(set(of.index.get_level_values("who"))) >= 6
     for name, cells, averages in (
-        ("pooling-cheaper-than-convolution", two | ~two, "with average pooling it is shorter in some"),
-        ("pooling-cheaper-than-a-second-convolution", two, "that with average pooling is shorter in all"),
+        (
+            "pooling-cheaper-than-convolution",
+            two | ~two,
+            "with average pooling it is shorter in some, and longer in none",
+        ),
+        (
+            "pooling-cheaper-than-a-second-convolution",
+            two,
+            "that with average pooling is shorter in all, and longer in none",
+        ),
     ):
         assert said[name].ruling == "false"
         assert "more than a tenth between" in said[name].why
-        assert 0 < (of["A"] > 1.1 * of["B"])[cells].mean() <= 2 / 3
+        assert 0 < (of["A"] > 1.1 * of["B"])[cells].mean() < 1
         assert (of["B"] > 1.1 * of["A"])[cells].any()
         assert "longer in some cells of the sample, and shorter in others" in said[name].why
         shorter = (of["B"] > 1.1 * of["A-average"])[cells].mean()
         assert averages in said[name].why
-        assert shorter == 1 if averages.endswith("all") else 0 < shorter <= 2 / 3
-    assert not (of["A-average"] > 1.1 * of["B"])[two].any()
-    assert "and longer in none" in said["pooling-cheaper-than-a-second-convolution"].why
+        assert shorter == 1 if "shorter in all" in averages else 0 < shorter < 1
+        assert not (of["A-average"] > 1.1 * of["B"])[cells].any()
     less = of.xs(2, level="S")
     assert said["stride-cheaper-than-pooling-after-stride-1"].verdict == "holds"
     for pooled in ("A", "A-average", "A-l2"):
