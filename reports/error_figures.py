@@ -83,7 +83,8 @@ class _Scale:
 
     def label(self, axes: Axes, narrow: bool) -> None:
         """Draw the axis."""
-        axes.set_xlim(self.exact - 0.7, self.right + 0.25)
+        written = 0.25 if self.right == self.most else 4.9 if narrow else 2.4  # room for a ratio off the scale
+        axes.set_xlim(self.exact - 0.7, self.right + written)
         within = range(0, LEAST, -4 if narrow else -2)
         beyond = range(3, math.floor(self.most) + 1, 3) if self.most >= 3 else range(1, math.floor(self.most) + 1)
         ticks = {self.exact: "none"} | {power: f"1/{2**-power:,}" if power else "1" for power in within}
@@ -121,4 +122,5 @@ def _mark(axes: Axes, ratio: float, height: float, scale: _Scale, look: dict[str
         return
     axes.plot([scale(ratio)], [height], **look, clip_on=False, zorder=3)
     if ratio > 2.0**MOST:
-        axes.text(scale.right, height, f"{errors.ratio(ratio)}   ", color=BAD, fontsize=9, va="center", ha="right")
+        place: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
+        axes.annotate(errors.ratio(ratio), (scale.right, height), **place, color=BAD, fontsize=9)
