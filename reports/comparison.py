@@ -283,4 +283,6 @@ def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new
         was, now = (fact(found.machine.get(name)) for found in (before, after))
         if was != now:
             said.append(f"{name} differs: {was or 'none'} before, {now or 'none'} after")
+        elif name == "cpu" and not was:
+            said.append("neither file names its processor: one machine, or two")
     return said

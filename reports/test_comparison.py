@@ -244,6 +244,14 @@ def test_another_machine_and_other_cases_are_said(tmp_path, capsys, document):
     out = capsys.readouterr().out
     assert "numpy differs: 2.4.6 before, 3.0 after" in out
     assert "missing  1 timing of other cases under the same name: alexnet-conv1 conv2d" in out
+    assert "names its processor" not in out
+
+
+def test_a_machine_that_neither_file_names_is_said_to_be_unknown(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    del content["machine_info"]
+    run(tmp_path, content, content)
+    assert "neither file names its processor: one machine, or two" in capsys.readouterr().out
 
 
 def test_the_machine_itself_is_held_against_itself(tmp_path, capsys, document):
