@@ -31,6 +31,7 @@ BUDGET = pytest.StashKey["Budget"]()
 UNSHRUNK = pytest.StashKey[bool]()
 CUT_SHORT = pytest.StashKey[bool]()
 EXPECTED = pytest.StashKey[list[expected.Entry]]()
+INTERRUPTED = "interrupted with a failure found"
 MENDED = pytest.StashKey["expected.Entry | None"]()
 
 
@@ -213,6 +214,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             pytest.skip(f"not reached: the budget of {spec} was spent")
     except Unsatisfiable:  # Hypothesis' word for it that no case was answered
         pytest.skip(f"{spec}: every case is declared unsupported")
+    except KeyboardInterrupt:
+        if examiner.failure is None:
+            raise
+        pyfuncitem.session.shouldstop, examiner.hurried = INTERRUPTED, True
+        raise AssertionError from None  # a failure that was found is told, as small as it is by now
     finally:
         budget.spend(spec, time.perf_counter() - started, weight)
         if examiner.failure is not None:
@@ -336,14 +342,15 @@ def _rows(item: pytest.Function, examiner: Examiner, law: Law, call: pytest.Call
                 counts["worst_ratio"] = max(tally.ratio, verdict.ratio) or None
             shrunk, late, passes = UNSHRUNK not in item.stash, examiner.hurried, ""
             flaky = call.excinfo is not None and isinstance(call.excinfo.value, Flaky)
-            if shrunk or flaky:
+            stopped = item.session.shouldstop == INTERRUPTED
+            if (shrunk or flaky) and not stopped:
                 alone = item.config.stash[root.STATE].case is None  # else nothing was called before it
                 verdict, passes = again.tried(item, examiner, law, flaky=flaky, alone=alone)
             verdict = again.diagnosed(examiner, verdict)
             try:
                 how = {"shrunk": shrunk, "late": late, "passes": passes, "options": again.options(item.config)}
                 how["before"] = earlier.culprit(examiner, law, case) if passes == again.ALONE else None
-                how["like"] = likeness.told(examiner, law, case, verdict) if shrunk else ()
+                how["like"] = likeness.told(examiner, law, case, verdict) if shrunk and not stopped else ()
                 text = messages.told(examiner, _where(item), law, case, verdict, **how)
             except Exception as error:  # a verdict is worth more than what is told of it
                 text = f"{verdict.message}\n\nno more can be told of {case}, a fault of Poolproof: {error!r}"

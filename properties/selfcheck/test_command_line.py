@@ -239,3 +239,25 @@ def test_verdicts_reached_survive_the_end_of_a_run(how, here):
     if how == signal.SIGINT:
         assert "properties by implementations" in output
         assert "Traceback" not in output
+
+
+def test_a_failure_that_is_made_smaller_is_told_at_an_interruption(here):
+    wrong = "import time\nfrom impls.im2col import *\nfrom impls.im2col import conv2d as right\n"
+    wrong += "def conv2d(*a, **p):\n    y = right(*a, **p)\n    time.sleep(0.2)\n    if y.shape[3] > 2:\n"
+    wrong += "        open('failed', 'w').close()\n        y[..., -1] += 1\n    return y\n"
+    (here / "wrong.py").write_text(wrong)
+    arguments = (VALUES, *QUICK, "--impl=wrong.py", "-k", "exactly and conv2d")
+    process = subprocess.Popen(command(*arguments), cwd=here, env=environment(here), stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (here / "failed").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, output
+    assert "wrong.py: conv2d differs" in output
+    assert "a smaller case may fail too" in output
+    assert "--case='conv2d float32" in output
+    assert "interrupted with a failure found" in output
+    (row,) = (row for row in ledger.rows(here / "results") if row.operation == "conv2d" and row.dtype == "float32")
+    assert row.verdict == "differs"
