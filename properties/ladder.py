@@ -47,8 +47,8 @@ def large_cases(recipes: tuple[str, ...] = ("wide", "gauss"), often: str = "") -
         unused = ("K", "G", "D") if pools else ()
         free = [letter for letter in LARGEST if letter not in limits and letter not in unused] or ["N"]
         weighted = free + len(free) * [often] if often in free else free
-        first = pick("first", weighted)
-        large = {first, first if choices.has("one") else pick("second", free)}
+        first = pick("first", [*weighted, "HW"] if {"H", "W"} <= {*free} else weighted)  # "HW": a large plane
+        large = {*first, *(first if choices.has("one") else pick("second", free))}
         size = {letter: _size(choices, letter, letter in large, limits) for letter in LARGEST}
         axes = [_axis(choices, letter, size, large, limits) for letter in "HW"]
         counts = _within(size, axes, pools)
