@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 
 from reports import stats
 from reports.benchmarks import BenchmarkError, Benchmarks, fact
-from reports.section import listed, time
+from reports.section import listed, time, times
 from reports.sentences import plural
 from reports.speed import again
 from reports.stats import Floor, Interval, Ratio
@@ -63,7 +65,9 @@ class Comparison:
     groups: list[Group]
     floor: Floor  # beyond it, a single timing is worth a second look
     noise: Floor  # how far one timing of identical code lies from another
-    far: Floor  # beyond it, a single timing has changed
+    robust: Floor  # beyond it, it is more than noise, unless that disturbs timings now and then,
+    far: Floor  # and beyond it, a single timing has changed, even so
+    disturbed: list[str] = field(default_factory=list)  # A/A pairs, farther apart than noise explains
     machine: dict[str, Ratio] = field(default_factory=dict)  # what no implementation had a part in, before and after
     refused: list[str] = field(default_factory=list)  # timed before, and refused a time now
     faults: int = 0  # so many of them are not slow, but wrong, raised an error or are not offered
@@ -110,11 +114,16 @@ class Comparison:
         return not self.groups and bool(self.changes) and self.far.factor >= HALF_AGAIN
 
     @property
+    def undecided(self) -> list[Change]:
+        """The timings in doubt that took longer than noise explains, or half as long again: slower or disturbed."""
+        limit = min(self.robust.factor, HALF_AGAIN)
+        return [each for each in self.of(DOUBTFUL["slower"]) if each.ratio.shift >= limit]
+
+    @property
     def status(self) -> int:
         """The exit status: 1 where something became slower or wrong, 2 where not all can be said, 0 otherwise."""
-        open_ = (
-            self.missing or self.doubtful or self._hiding(HIDDEN) or self._hides_single_timings or not self.conclusive
-        )
+        hidden = self.undecided or self._hiding(HIDDEN) or self._hides_single_timings
+        open_ = self.missing or self.doubtful or hidden or not self.conclusive
         return 1 if self.regressed else 2 if open_ else 0
 
 
@@ -130,23 +139,23 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
             f"{after.path}: has no entry in common with {before.path}: nothing can be compared{damage}"
         )
     machine = _machine(before, after)
-    twice = [[*again(each)["shift"]] for each in (before, after)]
+    twice = [again(each) for each in (before, after)]
     # a copy of what a cache holds now takes twice as long, now half: that says nothing of a layer
-    pairs = [*twice[0], *twice[1], *(each.shift for name, each in machine.items() if not name.startswith("copy"))]
-    floor = stats.noise_floor(pairs, comparisons=max(1, len(common)))
-    if floor is None:
+    pairs = _pairs(*twice) + [("", each.shift) for name, each in machine.items() if not name.startswith("copy")]
+    if not pairs:
         raise BenchmarkError(
             f"{before.path}, {after.path}: no A/A run in either (entries of kind again), so that noise cannot be told "
             "from change: save the benchmarks again, whole"
         )
     ratios = {key: stats.ratio_of_medians(new[key].cpu_seconds, old[key].cpu_seconds) for key in common}
-    one = stats.noise_floor(pairs)
-    far = stats.far_floor(pairs, _scatter(ratios), RATE, max(1, len(common)))
+    shifts = [shift for _, shift in pairs]
+    floor, robust, disturbed = _limits(shifts, _scatter(ratios), max(1, len(common)))
+    far = stats.far_floor(shifts, robust)
     changes = [
         Change(*key, old[key].seconds, new[key].seconds, ratio, _word(ratio, floor, far))
         for key, ratio in ratios.items()
     ]
-    noise = max(stats.spread(np.log(each)) for each in twice)  # a run that was disturbed is not averaged away
+    noise = max(stats.spread(np.log(each["shift"])) for each in twice)  # a run that was disturbed is not averaged away
     groups = _groups(ratios, noise, _drift(machine))
     faults = sum(": too slow" not in each for each in refused)
     missing = _missing([key for key in old if key not in new and key not in told], new, after)
@@ -155,7 +164,11 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     said = _others(before, after, old, new)
     if not machine:
         said.append("no product or copy is in both files: whether the machine itself changed is not known")
-    return Comparison(changes, groups, floor, one, far, machine, refused, faults, missing, doubtful, said)
+    named = [pairs[each][0] for each in disturbed if pairs[each][0]]
+    one = stats.noise_floor(shifts)
+    return Comparison(
+        changes, groups, floor, one, robust, far, named, machine, refused, faults, missing, doubtful, said
+    )
 
 
 def _timed(found: Benchmarks) -> dict[tuple, object]:
@@ -164,10 +177,30 @@ def _timed(found: Benchmarks) -> dict[tuple, object]:
 
 
 def _word(ratio: Ratio, floor: Floor, far: Floor) -> str:
-    if not stats.differs(ratio, floor):
+    """Name a change: in doubt where it is not far, and where its own rounds vary as much."""
+    if floor.holds(ratio.shift):
         return "level"
-    word = "slower" if ratio.value > 1 else "faster"
+    word = "slower" if ratio.shift > 1 else "faster"
     return word if stats.differs(ratio, far) else DOUBTFUL[word]
+
+
+def _pairs(*twice: pd.DataFrame) -> list[tuple[str, float]]:
+    """Name the A/A pairs of both files, each with its shift."""
+    return [
+        (f"{each.who} {each.layer} {each.operation} ({times(each.shift)} times in the {which} file)", each.shift)
+        for pairs, which in zip(twice, ("first", "second"), strict=True)
+        for each in pairs.itertuples()
+    ]
+
+
+def _limits(shifts: Sequence[float], noise: float, comparisons: int) -> tuple[Floor, Floor, list[int]]:
+    """Say where doubt begins and where noise ends, and which pairs lie beyond that and were left out: by place."""
+    settings = (noise, RATE, comparisons, DRIFT)
+    disturbed = stats.disturbed(shifts, *settings)
+    quiet = [shift for place, shift in enumerate(shifts) if place not in disturbed]
+    robust = stats.robust_floor(quiet, *settings)
+    floor = stats.noise_floor(quiet, comparisons=comparisons)
+    return replace(floor, factor=min(floor.factor, robust.factor, HALF_AGAIN)), robust, disturbed
 
 
 def _by(ratios: dict[tuple, Ratio], place: slice) -> dict[tuple, list[float]]:

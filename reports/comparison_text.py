@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.benchmarks import BenchmarkError, load
-from reports.comparison import CHANGED, DOUBTFUL, DRIFT, HIDDEN, SEEN, Change, Comparison, Group, compare
+from reports.comparison import CHANGED, DOUBTFUL, DRIFT, HALF_AGAIN, HIDDEN, SEEN, Change, Comparison, Group, compare
 from reports.section import limits, listed, time, times
 from reports.sentences import plural
 from reports.stats import BEYOND, SHARED, TAILS, Floor, widened
@@ -71,7 +71,7 @@ def _counted(found: Comparison) -> str:
 
 def _noise(found: Comparison) -> list[str]:
     """Say beyond what a change is one, and where that is so far that hardly anything can be found."""
-    far, floor = found.far, found.floor
+    far, robust, floor = found.far, found.robust, found.floor
     said = [
         "a group is slower or faster where its interval, printed, does not hold 1: that of its mean, of what A/A runs "
         f"have in common, at least {100 * SHARED:g} % as a standard deviation, and of what the machine itself "
@@ -80,10 +80,23 @@ def _noise(found: Comparison) -> list[str]:
         "identical code differs by in 95 % of repeats, by the A/A runs",
         f"a single timing is slower or faster beyond {times(far.factor)} times, up or down, in its medians and its "
         f"fastest rounds: {BEYOND:g} times the greatest of {far.pairs} A/A shifts, as logarithms, or, if that is more, "
-        f"what noise of such a median with the tails of Student's {TAILS} degrees of freedom exceeds in "
-        f"{1000 * far.rate:.0f} of 1000 comparisons; in doubt (?) beyond {times(floor.factor)}, which "
-        "identical code was seen to exceed in most comparisons of hundreds of timings",
+        f"{times(robust.factor)}, which is what noise as large as most of these, with the tails of Student's {TAILS} "
+        f"degrees of freedom, exceeds in {1000 * far.rate:.0f} of 1000 comparisons, and at least {times(DRIFT)}",
+        f"a single timing is in doubt (?) beyond {times(floor.factor)}, as identical code was seen to be in most "
+        "comparisons of hundreds of timings, where it is not beyond the former, or where its rounds vary as much",
     ]
+    if found.undecided:
+        said.append(
+            f"no conclusion on {plural(len(found.undecided), 'timing')} in doubt, slower beyond "
+            f"{times(min(robust.factor, HALF_AGAIN))}: slower, or disturbed: time again"
+        )
+    if found.disturbed:
+        which = ", ".join(found.disturbed[:3]) + ", ..." * (len(found.disturbed) > 3)
+        said.append(
+            f"warning: {plural(len(found.disturbed), 'A/A pair')} of {far.pairs} disturbed, identical code that took "
+            f"more than {times(robust.factor)} times as long when measured again, up or down: {which}: save that file "
+            "again on a machine without other work"
+        )
     if found.blind:
         said.append(
             f"warning: noise is so large that {100 * (SEEN - 1):.0f} % more in all timings of {listed(found.blind)} "
@@ -100,9 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
         "single timing is slower in the second one by more than noise, or is wrong or refused a time that it had; 0 if "
         "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second, of another "
         "clock or case, or now estimated to be too slow, by so little that an estimate may err, if noise would hide "
-        "that an implementation takes "
-        f"{HIDDEN:g} times as long, or if the machine itself is more than {DRIFT:g} times as slow or as fast, by its "
-        "matrix products and copies: what is wrong now ends with 1 even then.",
+        f"that an implementation takes {HIDDEN:g} times as long, if a single timing in doubt does so by more than what "
+        f"undisturbed A/A pairs explain, or by {HALF_AGAIN:g} times, or if the machine itself is more than {DRIFT:g} "
+        "times as slow or as fast, by its matrix products and copies: what is wrong now ends with 1 even then.",
     )
     parser.add_argument("before", type=Path, metavar="A", help="a saved file, or a folder, for its newest")
     parser.add_argument("after", type=Path, metavar="B", help="another, saved later")

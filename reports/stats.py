@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import NormalDist
 
@@ -167,20 +167,38 @@ def spread(logs: Iterable[float]) -> float:
     return float(np.median(sizes)) / NORMAL.inv_cdf(0.75) if len(sizes) else 0.0
 
 
-def far_floor(
-    shifts: Iterable[float], noise: float = 0.0, rate: float = 1 - LEVEL, comparisons: int = 1
+def robust_floor(
+    shifts: Sequence[float], noise: float = 0.0, rate: float = 1 - LEVEL, comparisons: int = 1, least: float = 1.0
 ) -> Floor | None:
-    """Say how far from 1 a shift of identical code hardly ever lies, though noise has heavy tails; None of no pairs.
+    """Say how far from 1 a shift hardly ever lies, whatever disturbed a few of the A/A pairs; None of no pairs.
 
-    It is the farther of two: twice the greatest A/A shift, on the scale of logarithms, and the quantile of Student's
-    distribution with 3 degrees of freedom, scaled to the median of the A/A shifts or to `noise`, a standard deviation.
+    It is the quantile of Student's distribution with 3 degrees of freedom, whose tails are heavy, scaled to the median
+    of the A/A shifts or to `noise`, a standard deviation: less than half of the pairs, however far, hardly move it. It
+    is never nearer to 1 than the factor `least`.
     """
-    logs = np.log(np.fromiter(shifts, float))
-    if not len(logs):
+    if not len(shifts):
         return None
-    scale = max(spread(logs), noise) * NORMAL.inv_cdf(0.75) / student(0.75, TAILS)
-    reach = max(BEYOND * float(np.abs(logs).max()), student(1 - rate / comparisons / 2, TAILS) * scale)
-    return Floor(math.exp(min(reach, 700.0)), len(logs), rate, comparisons)
+    scale = max(spread(np.log(shifts)), noise) * NORMAL.inv_cdf(0.75) / student(0.75, TAILS)
+    reach = max(student(1 - rate / comparisons / 2, TAILS) * scale, math.log(least))
+    return Floor(math.exp(min(reach, 700.0)), len(shifts), rate, comparisons)
+
+
+def disturbed(shifts: Sequence[float], *settings: float) -> list[int]:
+    """Return the places of the A/A shifts beyond the robust floor of all others, with its settings.
+
+    A pair that was in its own limit could hide itself where pairs are few. At least half of them are never beyond.
+    """
+    floors = [robust_floor([*shifts[:place], *shifts[place + 1 :]], *settings) for place in range(len(shifts))]
+    return [place for place, floor in enumerate(floors) if floor is not None and not floor.holds(shifts[place])]
+
+
+def far_floor(shifts: Sequence[float], robust: Floor) -> Floor:
+    """Return the farther of a robust floor and twice the greatest A/A shift, on the scale of logarithms.
+
+    What disturbed one of some dozens of pairs disturbs some of hundreds of timings: beyond this a change is certain.
+    """
+    reach = BEYOND * float(np.abs(np.log(shifts)).max())
+    return replace(robust, factor=max(robust.factor, math.exp(min(reach, 700.0))), pairs=len(shifts))
 
 
 def group_ratio(shifts: Sequence[float], noise: float, drift: float, rate: float, groups: int) -> Interval:
