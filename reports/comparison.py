@@ -7,6 +7,8 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,6 +75,7 @@ class Comparison:
     faults: int = 0  # so many of them are not slow, but wrong, raised an error or are not offered
     missing: list[str] = field(default_factory=list)  # timed before, and now neither timed nor refused, or otherwise
     doubtful: list[str] = field(default_factory=list)  # timed before, and now estimated to be too slow, by a little
+    elsewhere: list[str] = field(default_factory=list)  # what makes other times of the same code: another processor
     others: list[str] = field(default_factory=list)  # remarks on what was not compared
 
     def of(self, word: str) -> list[Change]:
@@ -98,7 +101,7 @@ class Comparison:
     @property
     def conclusive(self) -> bool:
         """Whether the machine stayed what it was, so that other times are due to other code."""
-        return 1 / DRIFT <= self.drift <= DRIFT
+        return not self.elsewhere and 1 / DRIFT <= self.drift <= DRIFT
 
     @property
     def blind(self) -> list[str]:
@@ -166,8 +169,9 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
         said.append("no product or copy is in both files: whether the machine itself changed is not known")
     named = [pairs[each][0] for each in disturbed if pairs[each][0]]
     one = stats.noise_floor(shifts)
+    elsewhere = _elsewhere(before, after)
     return Comparison(
-        changes, groups, floor, one, robust, far, named, machine, refused, faults, missing, doubtful, said
+        changes, groups, floor, one, robust, far, named, machine, refused, faults, missing, doubtful, elsewhere, said
     )
 
 
@@ -304,8 +308,33 @@ def _exchanged(old: dict[tuple, object], new: dict[tuple, object]) -> list[str]:
     return [f"{plural(len(other), 'timing')} of other cases under the same name: {other[0][1]} {other[0][2]}"]
 
 
+def _elsewhere(before: Benchmarks, after: Benchmarks) -> list[str]:
+    """Name what both files tell of where they were made, and differently: the processor, and numbers of threads."""
+    was, now = (_settings(found.machine) for found in (before, after))
+    return [f"{name}: {was[name]} before, {now[name]} after" for name in was if now.get(name, was[name]) != was[name]]
+
+
+def _settings(machine: dict[str, Any]) -> dict[str, str | int]:
+    blas = machine.get("blas")
+    threads = {"BLAS": blas.get("threads") if isinstance(blas, dict) else None, "torch": machine.get("torch_threads")}
+    found: dict[str, str | int] = {f"threads of {name}": n for name, n in threads.items() if isinstance(n, int)}
+    return found | ({"processor": cpu} if (cpu := fact(machine.get("cpu"))) else {})
+
+
+def _order(before: Benchmarks, after: Benchmarks) -> list[str]:
+    """Say that the second file is the older one, where it is."""
+    try:
+        was, now = (datetime.fromisoformat(found.date) for found in (before, after))
+    except ValueError:
+        return []
+    if was.tzinfo is None or now.tzinfo is None or was <= now:
+        return []
+    first, second = (each.isoformat(" ", "seconds") for each in (was, now))
+    return [f"the second file is the older one: {first} before, {second} after: what is slower here became faster"]
+
+
 def _others(before: Benchmarks, after: Benchmarks, old: dict[tuple, object], new: dict[tuple, object]) -> list[str]:
-    said = []
+    said = _order(before, after)
     if alone := [key for key in new if key not in old]:
         said.append(f"{len(alone)} only in the second file")
     unknown = [kind for found in (before, after) for kind in found.timings["kind"]

@@ -16,14 +16,7 @@ from reports.stats import BEYOND, SHARED, TAILS, Floor, widened
 
 def as_text(found: Comparison, every: bool = False) -> str:
     """Say what changed, groups first and then line by line, what is not there any more, and how much is noise."""
-    lines = []
-    if not found.conclusive:
-        lines += [
-            f"no conclusion on times: the machine itself took {times(found.drift)} times as long, in the median of its "
-            f"matrix products and copies; beyond {times(DRIFT)}, up or down, slower code cannot be told from a slower "
-            "machine: save both files again, one soon after the other",
-            "",
-        ]
+    lines = _inconclusive(found)
     words = [*CHANGED, *DOUBTFUL.values(), *["level"] * every]
     groups = [(each.word, _of_group(each)) for word in words for each in found.groups_of(word)]
     singles = [(each.word, _of_single(each, found.noise)) for word in words for each in found.of(word)]
@@ -38,6 +31,21 @@ def as_text(found: Comparison, every: bool = False) -> str:
         drift = ", ".join(f"{name} {times(ratio.value)}" for name, ratio in found.machine.items())
         lines.append(f"the machine itself, time now over time before: {drift}")
     return "\n".join([*lines, *found.others])
+
+
+def _inconclusive(found: Comparison) -> list[str]:
+    """Say why times allow no conclusion, if so: where they were measured, or that the machine drifted."""
+    if found.conclusive:
+        return []
+    remedy = "times of the same code differ by that: save both files again, on one machine, with the same threads"
+    why = [f"{each}: {remedy}" for each in found.elsewhere]
+    if not why:
+        why = [
+            f"the machine itself took {times(found.drift)} times as long, in the median of its matrix products and "
+            f"copies; beyond {times(DRIFT)}, up or down, slower code cannot be told from a slower machine: save both "
+            "files again, one soon after the other"
+        ]
+    return [*(f"no conclusion on times: {each}" for each in why), ""]
 
 
 def _aligned(rows: Sequence[tuple[str, list[str]]]) -> list[str]:
@@ -114,8 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
         "nothing is; 2 if they cannot be compared, if what the first one timed is missing in the second, of another "
         "clock or case, or now estimated to be too slow, by so little that an estimate may err, if noise would hide "
         f"that an implementation takes {HIDDEN:g} times as long, if a single timing in doubt does so by more than what "
-        f"undisturbed A/A pairs explain, or by {HALF_AGAIN:g} times, or if the machine itself is more than {DRIFT:g} "
-        "times as slow or as fast, by its matrix products and copies: what is wrong now ends with 1 even then.",
+        f"undisturbed A/A pairs explain, or by {HALF_AGAIN:g} times, if the processor or the number of threads "
+        f"is another, or if the machine itself is more than {DRIFT:g} times as slow or as fast, by its matrix products "
+        "and copies: what is wrong now ends with 1 even then.",
     )
     parser.add_argument("before", type=Path, metavar="A", help="a saved file, or a folder, for its newest")
     parser.add_argument("after", type=Path, metavar="B", help="another, saved later")

@@ -1,10 +1,11 @@
-"""Where doubt begins and ends: a pair that disagrees with itself hides no regression, and noisy rounds hide none."""
+"""What allows no conclusion: a pair that disagrees with itself, noisy rounds, another processor. None hides a thing."""
 
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reports import made_up, stats
@@ -127,3 +128,46 @@ def test_few_pairs_of_identical_code_are_taken_for_disturbed():
     rng = np.random.default_rng(8)
     runs = [np.exp(0.01 * rng.standard_t(3, size=18)) for _ in range(200)]
     assert sum(bool(stats.disturbed(run, 0.0, 0.025, 400, DRIFT)) for run in runs) <= 4
+
+
+def machine(found, **facts):
+    return replace(found, machine=found.machine | facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"cpu": {"brand_raw": "Intel Xeon"}}, "processor: AMD EPYC 9B14 before, Intel Xeon after"),
+        ({"blas": {"name": "openblas", "threads": 8}}, "threads of BLAS: 1 before, 8 after"),
+        ({"torch_threads": 2}, "threads of torch: 1 before, 2 after"),
+    ],
+)
+def test_times_of_another_processor_or_number_of_threads_allow_no_conclusion(once, facts, said):
+    before = machine(once, torch_threads=1)
+    slower = slowed(before, 1.8, layer="large-31", who="torch-cpu")
+    found = compare(before, machine(slower, **facts))
+    assert as_text(found).startswith(f"no conclusion on times: {said}: times of the same code differ by that")
+    assert (found.status, compare(before, machine(before, **facts)).status) == (2, 2)
+    assert compare(before, slower).status == 1
+
+
+def test_what_is_wrong_on_another_processor_is_wrong(once):
+    gone = once.timings.iloc[[0]]
+    row = gone[["kind", "layer", "operation", "implementation", "case"]].assign(reason="wrong, not timed", detail="")
+    after = replace(once, timings=once.timings.iloc[1:], not_timed=pd.concat([once.not_timed, row]))
+    assert compare(once, machine(after, cpu={"brand_raw": "Intel Xeon"})).status == 1
+
+
+@pytest.mark.parametrize("facts", [{"cpu": None}, {"blas": None}, {"blas": "openblas"}, {"numpy": "3.0"}])
+def test_what_one_file_does_not_tell_and_another_library_leave_times_comparable(once, facts):
+    found = compare(once, machine(once, **facts))
+    assert (found.status, found.elsewhere) == (0, [])
+    assert "differs: " in as_text(found)
+
+
+def test_that_the_second_file_is_the_older_one_is_said(once):
+    older = replace(once, date="2026-11-19T20:30:00+01:00")
+    said = "the second file is the older one: 2026-11-20 17:00:00+00:00 before, 2026-11-19 20:30:00+01:00 after"
+    assert said in as_text(compare(once, older))
+    for before, after in ((older, once), (once, once), (once, replace(once, date="")), (once, replace(once, date="x"))):
+        assert "older" not in as_text(compare(before, after))
