@@ -85,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
 def _drawn(options: argparse.Namespace) -> int:
     """Write all that is asked for. What cannot be read is said in a line, and the rest is drawn without it."""
     out = options.out or (None if options.markdown or options.export else PAGE)
+    if out and out.is_dir():
+        _say(f"{out}: is a folder: name a file")
+        return 1
     unread: list[str] = []
     run, rows, trouble = None, [], None
     try:

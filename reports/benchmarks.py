@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from reports import entries
-from reports.entries import COLUMNS, REFUSED, expect, number_of
+from reports.entries import COLUMNS, REFUSED, number_of
 from reports.sentences import plural
 
 SCHEMA = 1
@@ -123,36 +123,48 @@ class Benchmarks:
 
 
 def newest(folder: str | os.PathLike[str] = FOLDER) -> Path:
-    """Find the file that was saved last, in a folder or below it. Raises BenchmarkError where there is none."""
+    """Find the file that was saved last, in a folder or below it. Raises BenchmarkError where there is none.
+
+    What is whole and another's is passed over, unless there is nothing else.
+    """
     try:
         found = [each for each in Path(folder).rglob("*.json") if each.is_file()]
-        if found:
-            return max(found, key=lambda each: (each.stat().st_mtime_ns, each.name))
+        found.sort(key=lambda each: (each.stat().st_mtime_ns, each.name), reverse=True)
     except OSError as error:
         raise BenchmarkError(f"{folder}: cannot be read ({error.strerror})") from error
-    raise BenchmarkError(f"{folder}: no benchmarks yet: {HOW}")
+    if not found:
+        raise BenchmarkError(f"{folder}: no benchmarks yet: {HOW}")
+    return next((each for each in found if not _is_others(each)), found[0])
+
+
+def _is_others(path: Path) -> bool:
+    """Whether a file can be read, and is not a benchmark file of Poolproof's."""
+    try:
+        return _additions(_parsed(path)) is None
+    except BenchmarkError:
+        return False
+
+
+def _additions(content: Any) -> dict[str, Any] | None:
+    """Give what Poolproof adds to a benchmark file; None where it is another's."""
+    added = content.get("poolproof") if isinstance(content, dict) else None
+    return added if isinstance(added, dict) and isinstance(content.get("benchmarks"), list) else None
 
 
 def load(file: str | os.PathLike[str]) -> Benchmarks:
     """Read a file, or the newest of a folder. Raises BenchmarkError saying in one line what is wrong with it."""
     path = newest(file) if Path(file).is_dir() else Path(file)
     content = _clean(_parsed(path))
-    additions = content.get("poolproof") if isinstance(content, dict) else None
-    if not isinstance(additions, dict) or not isinstance(content.get("benchmarks"), list):
+    additions = _additions(content)
+    if additions is None:
         raise BenchmarkError(f"{path}: no benchmark file of Poolproof's: {HOW}")
     if additions.get("schema") != SCHEMA:
         found = reprlib.repr(additions.get("schema"))
         raise BenchmarkError(f"{path}: schema {found}, and this version reads {SCHEMA}: use the version that wrote it")
-    try:
-        read, lost = entries.entries(content["benchmarks"])
-        refused = [entries.refused(each) for each in expect(additions.get("not_timed", []), list, "not_timed")]
-        tables = expect(additions.get("experiments", {}), dict, "experiments")
-        frames = {}
-        for name, rows in tables.items():
-            frames[name], said = entries.rows(name, rows)
-            lost += said
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise BenchmarkError(f"{path}: {error}: save the benchmarks again, or name another file") from error
+    read, lost = entries.entries(content["benchmarks"])
+    refused, untimed = entries.refusals(additions.get("not_timed", []))
+    frames, unread = entries.tables(additions.get("experiments", {}))
+    lost += untimed + unread
     if not read and not refused and not any(map(len, frames.values())):
         raise BenchmarkError(f"{path}: {lost[0] if lost else 'holds no measurement'}: {HOW}")
     damaged = tuple(f"{path}: {each}" for each in lost)

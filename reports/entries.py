@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -78,34 +79,58 @@ def _name(entry: dict[str, Any]) -> str:
     return str(entry.get("name", ""))
 
 
-def rows(name: str, given: Any) -> tuple[pd.DataFrame, list[str]]:
+def tables(given: Any) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Read all experiments, and say in lines what of them cannot be read."""
+    if not isinstance(given, dict):
+        return {}, [f"experiments must be a JSON object, got {reprlib.repr(given)}, and none is drawn"]
+    found, said = {}, []
+    for name, its in given.items():
+        if isinstance(its, list):
+            found[name], lines = _rows(name, its)
+            said += lines
+        else:
+            said.append(f"the experiment {name} must be a list, got {reprlib.repr(its)}, and is not drawn")
+    return found, said
+
+
+def _rows(name: str, given: list[Any]) -> tuple[pd.DataFrame, list[str]]:
     """Read the rows of an experiment, without those in which a number is not one, with a line on these."""
-    given = [
-        expect(row, dict, f"a row of the experiment {name}") for row in expect(given, list, f"the experiment {name}")
-    ]
-    above, least = EXPERIMENTS.get(name, ((), ()))
-    known = {column for row in given for column, value in row.items() if value is not None} - {*MAY_LACK}
+    counts = Counter(
+        column for row in given if isinstance(row, dict) for column, value in row.items() if value is not None
+    )
+    known = {column for column, count in counts.items() if 2 * count > len(given)} - {*MAY_LACK}
     kept, wrong = [], []
     for number, row in enumerate(given, start=1):
         try:
-            for column, value in row.items():
-                if name in EXPERIMENTS and value is None and column in known:
-                    raise ValueError(f"{column} is null")
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    _sound(float(value), column)
-                if column in (*above, *least) and number_of(value, column) < 0:
-                    raise ValueError(f"{column} must be at least 0, got {reprlib.repr(value)}")
-                if column in above and value == 0:
-                    raise ValueError(f"{column} must be above 0, got {reprlib.repr(value)}")
+            _check(name, row, known)
             kept.append(row)
         except (TypeError, ValueError, OverflowError) as error:
             wrong.append(f"row {number}, {error}")
-    said = []
-    if wrong:
-        which = "; ".join(wrong[:2]) + "; ..." * (len(wrong) > 2)
-        of = f"{len(wrong)} of {plural(len(given), 'row')} of the experiment {name}"
-        said = [f"{of} cannot be read, and {'is' if len(wrong) == 1 else 'are'} not drawn ({which})"]
-    return pd.DataFrame(kept), said
+    return pd.DataFrame(kept), _unread(wrong, plural(len(given), "row"), f"the experiment {name}")
+
+
+def _check(name: str, row: Any, known: set[str]) -> None:
+    """Check a row of an experiment, most of whose rows know these columns. Raises TypeError, ValueError."""
+    above, least = EXPERIMENTS.get(name, ((), ()))
+    for column, value in expect(row, dict, "which").items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            _sound(float(value), column)
+        if column in (*above, *least) and number_of(value, column) < 0:
+            raise ValueError(f"{column} must be at least 0, got {reprlib.repr(value)}")
+        if column in above and value == 0:
+            raise ValueError(f"{column} must be above 0, got {reprlib.repr(value)}")
+    for column in sorted(known) if name in EXPERIMENTS else ():
+        if row.get(column) is None:
+            raise ValueError(f"{column} is {'null' if column in row else 'missing'}")
+
+
+def _unread(wrong: list[str], total: str, of: str) -> list[str]:
+    """Say in a line, if any, what of a list cannot be read."""
+    which = "; ".join(wrong[:2]) + "; ..." * (len(wrong) > 2)
+    told = (
+        f"{len(wrong)} of {total} of {of} cannot be read, and {'is' if len(wrong) == 1 else 'are'} not drawn ({which})"
+    )
+    return [told] if wrong else []
 
 
 def _is_read(entry: Any) -> bool:
@@ -167,18 +192,26 @@ def _whose(entries: Iterable[dict[str, Any]]) -> None:
         line["who"] = " on ".join(filter(None, [line["implementation"], ", ".join(said)]))
 
 
-def refused(line: Any) -> dict[str, Any]:
-    """Read what has no time, and why. Raises TypeError naming what is wrong with it."""
-    where = "an entry of not_timed"
-    expect(line, dict, where)
-    found: dict[str, Any] = {name: text_of(line.get(name), name, where) for name in REFUSED if name != "value"}
-    return found | {"value": number_of(line.get("value"), "value", where)}
+def refusals(given: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read what has no time, and why, and say in a line what of it cannot be read."""
+    if not isinstance(given, list):
+        return [], [f"not_timed must be a list, got {reprlib.repr(given)}, and is not drawn"]
+    found, wrong = [], []
+    for number, line in enumerate(given, start=1):
+        try:
+            expect(line, dict, "which")
+            texts = {name: text_of(line.get(name), name) for name in REFUSED if name != "value"}
+            found.append(texts | {"value": number_of(line.get("value"), "value")})
+        except (TypeError, ValueError, OverflowError) as error:
+            wrong.append(f"number {number}, {error}")
+    return found, _unread(wrong, plural(len(given), "entry", "entries"), "not_timed")
 
 
-def text_of(value: Any, name: str, where: str) -> str:
+def text_of(value: Any, name: str, where: str = "") -> str:
     """Read a text. Raises TypeError naming it."""
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"{where}: {name} must be text, got {reprlib.repr(value)}")
+        named = f"{where}: {name}" if where else name
+        raise TypeError(f"{named} must be text, got {reprlib.repr(value)}")
     return value if name == "detail" and value else " ".join((value or "").split())
 
 

@@ -115,11 +115,6 @@ def additions(**changes):
         (additions(schema=9), "schema 9, and this version reads 1: use the version that wrote it"),
         (additions(schema="1" * 99), "schema '1111"),
         (without("cpu_seconds", "kind", "layer"), None),
-        (additions(not_timed={}), r"not_timed must be a list, got \{\}"),
-        (additions(not_timed=[3]), "an entry of not_timed must be a JSON object, got 3"),
-        (additions(experiments=[]), r"experiments must be a JSON object, got \[\]"),
-        (additions(experiments={"x": 3}), "the experiment x must be a list, got 3"),
-        (additions(experiments={"x": [3]}), "a row of the experiment x must be a JSON object, got 3"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, document, spoil, said):
@@ -208,6 +203,49 @@ def test_a_damaged_row_is_named_and_the_others_are_read(tmp_path, document, tabl
     assert len(found.experiments[table]) == len(rows) - 1
     (line,) = found.damaged
     assert f": 1 of {len(rows)} rows of the experiment {table} cannot be read, and is not drawn (row 4, {said}" in line
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (additions(not_timed={}), "not_timed must be a list, got {}, and is not drawn"),
+        (
+            additions(not_timed=[3]),
+            "1 of 1 entry of not_timed cannot be read, and is not drawn (number 1, which must be",
+        ),
+        (additions(not_timed=[{"reason": 3}]), "not drawn (number 1, reason must be text, got 3)"),
+        (additions(experiments=None), "experiments must be a JSON object, got None, and none is drawn"),
+        (additions(experiments={"x": 3}), "the experiment x must be a list, got 3, and is not drawn"),
+        (additions(experiments={"x": [3]}), "(row 1, which must be a JSON object, got 3)"),
+    ],
+)
+def test_a_damaged_part_is_named_and_the_rest_is_read(tmp_path, document, spoil, said):
+    content = copy.deepcopy(document)
+    spoil(content)
+    found = load(made_up.saved(tmp_path, content))
+    (line,) = found.damaged
+    assert said in line
+    assert len(found.timings) == len(load(made_up.saved(tmp_path, document)).timings)
+
+
+def test_a_row_that_lacks_a_number_is_left_out_and_the_others_are_read(tmp_path, document):
+    content = copy.deepcopy(document)
+    rows = content["poolproof"]["experiments"]["translation"]
+    rows[0] = {"a": 1}
+    found = load(made_up.saved(tmp_path, content))
+    assert len(found.experiments["translation"]) == len(rows) - 1
+    assert "(row 1, F is missing)" in found.damaged[0]
+
+
+def test_another_s_newer_file_is_passed_over(tmp_path, document):
+    ours, others = made_up.saved(tmp_path, document), tmp_path / "package.json"
+    os.utime(ours, (1, 1))
+    others.write_text('{"name": "another"}')
+    assert newest(tmp_path) == ours
+    others.write_text('{"name": ')  # which was perhaps a benchmark
+    assert newest(tmp_path) == others
+    ours.unlink()
+    assert newest(tmp_path) == others
 
 
 def test_a_column_that_is_null_throughout_is_no_number(tmp_path, document):

@@ -306,6 +306,10 @@ def test_a_page_that_cannot_be_written_gets_one_line(tmp_path, capsys):
     written(tmp_path)
     assert __main__.main(["--results", str(tmp_path), "--out", str(tmp_path / FILE / "page.html")]) == 1
     assert re.fullmatch(r"python -m reports: .*cannot be written \(.*\): name another file\n", capsys.readouterr().err)
+    before = [*tmp_path.parent.iterdir()]
+    assert __main__.main(["--results", str(tmp_path), "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"python -m reports: {tmp_path}: is a folder: name a file\n"
+    assert [*tmp_path.parent.iterdir()] == before
 
 
 @pytest.fixture
