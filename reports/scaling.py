@@ -132,8 +132,8 @@ def _verb(found: list[Growth]) -> str:
 def _by_letter(found: list[Growth]) -> str:
     whose: dict[str, list[str]] = {}
     for each in found:
-        whose.setdefault(each.letter, []).append(each.who)
-    return "; ".join(f"{letter} ({', '.join(dict.fromkeys(names))})" for letter, names in whose.items())
+        whose.setdefault(f"{each.letter}{_backward(each)}", []).append(each.who)
+    return "; ".join(f"{letter} ({', '.join(names)})" for letter, names in whose.items())
 
 
 def _exponents(found: list[Growth], most: int = 3) -> str:

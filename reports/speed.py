@@ -97,8 +97,11 @@ def _against(line: tuple, base: list[float] | None, baseline: str, floor: Floor 
 
 
 def _word(ratio: Ratio, floor: Floor | None) -> str:
-    """Name what a ratio shows: level only where its interval reaches no farther than what identical code differs by."""
-    if stats.differs(ratio, floor):
+    """Name what a ratio shows: level only where its interval reaches no farther than what identical code differs by.
+
+    Faster and slower only where neither holds 1: the interval of rounds, nor that of repeats, which the table gives.
+    """
+    if stats.differs(ratio, floor) and not stats.widened(ratio, floor).holds(1):
         return "faster" if ratio.value > 1 else "slower"
     reach = math.sqrt(ratio.high / ratio.low)
     return "level" if reach <= (floor.factor if floor else CLOSE) else UNCLEAR
