@@ -18,6 +18,7 @@ import numpy as np
 from impls.contract import ARRAYS
 from impls.isolation.crash_site import Site
 from impls.isolation.failures import Crashed, Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
+from impls.isolation.process import HEAP_LOCKED
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
 BOUNDS = "wrote or read out of bounds"
@@ -26,6 +27,7 @@ HEAPED = "it writes outside of memory that it has allocated itself, or frees wha
 STACK = re.compile(r"^  said   \*\*\* stack smashing", re.MULTILINE)
 HEAP = re.compile(  # what glibc says, and no one else, before it aborts
     r"^  said   ((free|malloc|calloc|realloc|memalign|munmap_chunk|mremap_chunk|malloc_consolidate)\(\): \w"
+    r"|malloc: top chunk is corrupt|malloc_check_get_size: memory corruption"
     r"|double free or corruption|corrupted (size vs|double-linked)|memory clobbered"
     r"|\*\*\* (stack smashing|buffer overflow))",
     re.MULTILINE,
@@ -58,7 +60,7 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     asked, failure = subject.failed
     if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
-    if type(failure).__name__ == "SIGABRT" and HEAP.search(str(failure)):
+    if type(failure).__name__ == "SIGABRT" and (HEAP_LOCKED in str(failure) or HEAP.search(str(failure))):
         return Cause(BOUNDS, STACKED if STACK.search(str(failure)) else HEAPED)
     with contextlib.suppress(TimeoutError):
         return _found(subject, asked, Call(subject, asked))

@@ -90,6 +90,17 @@ static int third(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); 
 
 static int calls;
 
+/* A free block says that it is smaller than its list may hold: malloc asserts that it is not, when it wants one. */
+static void fail_an_assertion(void)
+{
+    char *blocks[32]; /* the last of which lie side by side, whatever holes there were */
+    for (int i = 0; i < 32; i++) blocks[i] = malloc(60000);
+    free(blocks[30]);
+    sink = malloc(100000) != NULL; /* which puts the free block into its list */
+    ((volatile size_t *)blocks[30])[-1] = 0x21;
+    sink = malloc(20000) != NULL;
+}
+
 static int zero(void) { volatile int none = 0; return none; }
 
 FAULT(sound, )
@@ -119,6 +130,7 @@ FAULT(now_and_then, if (third()) *(volatile int *)0 = 1)
 FAULT(each_fourth, if (++calls % 4 == 0) *(volatile int *)0 = 1)
 FAULT(frees_twice, free_twice())
 FAULT(heap, overflow())
+FAULT(heap_asserts, fail_an_assertion())
 FAULT(leaves_a_child, if (fork() == 0) { sleep(60); _exit(0); } *(volatile int *)0 = 1)
 FAULT(speaks_of_the_heap, fprintf(stderr, "cache corrupt: alloc() failed, free() it\n"); exit(2))
 FAULT(far_read_x, sink = ((volatile const float *)x)[nx + 500000])

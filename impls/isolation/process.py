@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impls.isolation import crash_site, framing
+from impls.isolation import crash_site, framing, heap_lock
 from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, crashed
 from impls.isolation.guardian import ASKED, ASKED_PYTHON
+from impls.isolation.heap_lock import DEBUGGING
 from impls.isolation.memory import Arena, Results
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ FORKING = 10.0  # seconds for a worker of a process that has imported all; one t
 LARGE = 1 << 23  # bytes of arrays for which a call may take as long again
 LEAST = 0.1  # seconds to which the limit is lowered after a call that hung,
 PATIENCE = 20  # or this many times the slowest good call
+LOOKING = 0.5  # seconds between two looks at whether a process waits for the lock of its own heap
 SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
 ALL_ENDING = 10.0  # seconds in which all that it has begun ends
@@ -41,13 +43,13 @@ SECRET = re.compile(
 LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@|\b(pwd|password)\s*=", re.IGNORECASE)  # in an address, or to a database
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal obeys, but for tabs and ends of lines
 CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory not written shows, heaps are checked
-DEBUGGING = "libc_malloc_debug.so.0"  # where glibc 2.34 and later keep MALLOC_CHECK_
 LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
 LACKS_MEMORY = re.compile(
     r"MemoryError|bad_alloc|OutOfMemory|out of memory|can(no|')t allocate|can't start new thread|thread creation failed"
     r"|pthread_create|Resource temporarily unavailable|no more memory|failed to allocate",
     re.IGNORECASE,
 )
+HEAP_LOCKED = "waits for the lock of its own heap, where an assertion of malloc() has failed"
 MORE_MEMORY = "; --memory-limit gives calls more"
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
@@ -216,6 +218,7 @@ class Process:
     def _answer(self, channel: socket.socket, seconds: float) -> Any:
         """Wait for a message. Raises a Failure where none comes."""
         deadline, received, number = time.monotonic() + seconds, b"", channel.fileno()
+        waits: tuple[int, int] | None = None
         if self.worker:
             with contextlib.suppress(ConnectionError):  # it is told below
                 received = framing.early(channel)
@@ -226,8 +229,12 @@ class Process:
             except ValueError:
                 raise Garbled("it wrote into its channel to the suite") from None
             left = deadline - time.monotonic()
-            events = self.poll.poll(left * 1000) if left > 0 else ()
-            if not events:
+            events = self.poll.poll(min(left, LOOKING) * 1000) if left > 0 else ()
+            if not events and left > LOOKING:
+                waited, waits = waits, heap_lock.waits(self.worker) if self.worker else None
+                if waits and waits == waited:
+                    raise crashed(signal.SIGABRT)(f"the process {HEAP_LOCKED}{self._last_words()}")
+            elif not events:
                 less = ", which is what calls have after one that hung" if self.limit < self.limits.seconds else ""
                 hint = f"{less}; --call-limit gives {'a call' if self.worker else 'it'} more"
                 stack, site = self._stack(), crash_site.told(self.said)

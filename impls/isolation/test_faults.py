@@ -40,6 +40,7 @@ ENDINGS = {
         "it cannot bear that memory is refused: with 8 times --memory-limit it passes",
     ),
     "heap": ("SIGABRT", BOUNDS, HEAP),
+    "heap_asserts": ("SIGABRT", BOUNDS, HEAP),
     "writes_x": ("SIGSEGV", CHANGED, "it writes its input x"),
     "writes_w": ("SIGSEGV", CHANGED, "it writes its input w"),
     "restores_w": ("SIGSEGV", CHANGED, "it writes its input w, and leaves it as it was"),
