@@ -59,6 +59,11 @@ class Subject:
         """The operations that it defines, and `prepare`."""
         return [*self._functions]
 
+    @property
+    def functions(self) -> list[Callable[..., Any]]:
+        """The functions of what it defines, as the namespace has them."""
+        return [inspect.unwrap(self._function(name)) for name in self.offered]
+
     def offers(self, operation: str) -> bool:
         """Tell whether it defines the operation (or `prepare`)."""
         return operation in self._functions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
 import subprocess
@@ -72,18 +71,10 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
         verdict = dataclasses.replace(verdict, message=f"{verdict.message}\n  site   {site.words}")
     if cause is None:
         got = re.search(r"^  got +(\S+)$", verdict.message, re.MULTILINE)
-        found = diagnosis.poison(_number(got[1]), examiner.failure[0].dtype) if got and examiner.failure else ""
+        found = diagnosis.poison(got[1], examiner.failure[0].dtype) if got and examiner.failure else ""
         return dataclasses.replace(verdict, message=f"{verdict.message}\n  cause  {found}") if found else verdict
     kind = verdict.kind if verdict.kind == NONDETERMINISTIC else cause.verdict
     return dataclasses.replace(verdict, kind=kind, message=f"{verdict.message}\n  cause  {cause.what}")
-
-
-def _number(text: str) -> float:
-    """Read a number as messages write it; NaN where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:

@@ -26,6 +26,7 @@ from impls import layouts, outputs, places, registry
 from impls.contract import ARRAYS
 from impls.isolation import crash_site, framing, wire
 from impls.isolation.guardian import ASKED, ASKED_PYTHON, die_with_parent
+from impls.isolation.made import OTHER, Made
 from impls.isolation.memory import Copies, Given, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
@@ -106,6 +107,7 @@ class Worker:
         self.outputs, self.copies = Outputs(), Copies()
         outputs.allocate, outputs.ahead = self.outputs.allocate, self.outputs.ahead
         layouts.place = self.copies.place
+        self.made = Made(self.subject.functions)
 
     def told(self) -> dict[str, Any]:
         """Tell what the parent must know of the implementation."""
@@ -149,7 +151,7 @@ class Worker:
     def answer(self, message: dict[str, Any], results: Any) -> dict[str, Any]:
         """Make one call and tell what came of it."""
         self.given.begin(message["capacity"], message["writable"])
-        for pool in (self.outputs, self.copies):
+        for pool in (self.outputs, self.copies, self.made):
             pool.begin(message["side"], message["shift"])
         self.copies.allowed = message["allowed"]
         do, operation = message["do"], message["operation"]
@@ -158,12 +160,12 @@ class Worker:
         arrays, parameters, options = wire.decoded(message["arrays"], lambda number: self.given.get(put[number]))
         try:
             if do == "call":
-                found = self.subject.call(operation, *arrays, **parameters)
+                found = self.made.call(lambda: self.subject.call(operation, *arrays, **parameters))
             elif do == "reason":
                 found = self.subject.reason(operation, parameters)
             else:
                 found = self.subject.probe(do, operation, arrays, parameters, **options)
-            return {"found": wire.encoded(found, results.put), "wrong": self.findings()}
+            return {"found": wire.encoded(found, results.put), "wrong": self.findings(found)}
         except BaseException as error:
             name, refusal = type(error).__name__, isinstance(error, ValueError)
             said = text(error)[:5000]
@@ -178,13 +180,14 @@ class Worker:
             place = slot and slot.place(address, offset, math.prod(shape) * np.dtype(dtype).itemsize)
             if place:
                 return [names[number] if number < len(names) else "an input", *place]
-        for taken, name in ((self.outputs.taken, "the result"), (self.copies.taken, "an array")):
+        made = self.made.living + self.made.taken
+        for taken, name in ((self.outputs.taken, "the result"), (self.copies.taken, "an array"), (made, OTHER)):
             for slot, offset, size, *_ in taken:
                 place = slot.place(address, offset, size)
                 if place:
                     return [name, *place]
         return None
 
-    def findings(self) -> list[Any]:
-        """Tell what is wrong with the memory of results, and around the arrays that a probe has laid out."""
-        return self.outputs.findings() + self.copies.findings()
+    def findings(self, found: Any = None) -> list[Any]:
+        """Tell what is wrong with the memory of results, and around the arrays that a probe, or a file, has made."""
+        return self.outputs.findings() + self.copies.findings() + self.made.findings(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ TIMES = 5  # that a call is made each way: one that fails once in three times do
 
 # what glibc fills memory with, as MALLOC_PERTURB_ has it, before it is written and when it is freed; in half precision
 # these are numbers like any others
+HALVES = (0x5A5A5A5A, 0xA5A5A5A5)  # of an index of eight bytes
 POISONS = ((0x5A, 0.01, "allocated and never written"), (0xA5, 1e-6, "freed"))
 
 
@@ -85,13 +87,18 @@ def site(subject: IsolatedSubject) -> Site:
     return Site()
 
 
-def poison(got: float, dtype: str) -> str:
-    """Say what a result holds where it is what glibc fills memory with, or near it; "" where it is not."""
+def poison(got: str, dtype: str) -> str:
+    """Say what a result holds where it is what memory is filled with, or near it; "" where it is not."""
+    if re.fullmatch(r"-?\d+", got):
+        value = int(got) % (1 << 64)
+        halves = [half for half in (value >> 32, value % (1 << 32)) if half in HALVES]
+        return f"half of it was never written: there every byte is 0x{halves[0] % 256:x}" if halves else ""
+    number = _number(got)
     if dtype not in ("float32", "float64"):
         return ""
     for byte, near, what in POISONS:
         (filled,) = np.frombuffer(bytes([byte]) * np.dtype(dtype).itemsize, dtype).astype(np.float64)
-        if abs(got - filled) <= near * abs(filled):
+        if abs(number - filled) <= near * abs(filled):
             return f"it gives back memory that was {what}: there every byte is 0x{byte:x}"
     return ""
 
@@ -201,6 +208,14 @@ class Call:
                 far = next((n for n in reaches if self.passes(side, allowed=n, **edge)), None)
                 return Cause(BOUNDS, f"it reads past the end of {name}" + (f", by at most {far} bytes" if far else ""))
         return None
+
+
+def _number(text: str) -> float:
+    """Read a number as messages write it; NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _listed(names: Sequence[str], numbers: Sequence[int]) -> str:

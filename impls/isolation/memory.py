@@ -257,7 +257,7 @@ class Outputs(Pool):
         dtype = np.dtype(dtype)
         size = math.prod(shape) * dtype.itemsize
         slot, offset = self.take(size)
-        slot.bytes[offset : offset + size].view(_unsigned(dtype))[:] = poison(dtype)
+        poisoned(slot, offset, size, dtype)
         self.taken.append((slot, offset, size, dtype, tuple(shape)))
         return slot.array(offset, dtype, shape)
 
@@ -273,11 +273,8 @@ class Outputs(Pool):
         """Tell what was written around, and what was left unwritten: [kind, number, facts...] for each."""
         found = []
         for number, (slot, offset, size, dtype, shape) in enumerate(self.taken):
-            found += [[kind, number, *facts] for kind, *facts in _written(slot.bytes, offset, size)]
-            left = slot.bytes[offset : offset + size].view(_unsigned(dtype)) == poison(dtype)
-            if left.any():
-                first = [int(i) for i in np.unravel_index(int(left.argmax()), shape)]
-                found.append(["unwritten", number, int(left.sum()), int(left.size), first])
+            found += [[kind, number, *facts] for kind, *facts in around(slot, offset, size)]
+            found += [["unwritten", number, *facts] for facts in unwritten(slot.array(offset, dtype, shape))]
         return found
 
 
@@ -294,7 +291,7 @@ class Copies(Pool):
 
     def findings(self) -> list[Any]:
         """Tell what was written around them: ["around", side, facts...] for each."""
-        return [["around", *found] for slot, *where in self.taken for found in _written(slot.bytes, *where)]
+        return [["around", *found] for slot, *where in self.taken for found in around(slot, *where)]
 
 
 def poison(dtype: Any) -> int:
@@ -302,6 +299,23 @@ def poison(dtype: Any) -> int:
     if dtype.kind == "f":
         return {2: 0x7E5A, 4: 0x7FC0DEAD, 8: 0x7FF8DEADDEADDEAD}[dtype.itemsize]
     return int.from_bytes(bytes([PATTERN]) * dtype.itemsize, "little")
+
+
+def poisoned(slot: Slot, offset: int, size: int, dtype: Any) -> None:
+    """Fill so many bytes of a slot with poison."""
+    slot.bytes[offset : offset + size].view(_unsigned(dtype))[:] = poison(dtype)
+
+
+def around(slot: Slot, offset: int, size: int) -> list[Any]:
+    """Tell where the pattern around an array in a slot was written: ["before" or "past", bytes from it, bytes]."""
+    return _written(slot.bytes, offset, size)
+
+
+def unwritten(array: Any) -> list[Any]:
+    """Tell how many cells of an array still are poison, of how many, and the first; nothing where none is."""
+    left = array.view(_unsigned(array.dtype)) == poison(array.dtype)
+    first = np.unravel_index(int(left.argmax()), left.shape) if left.any() else ()
+    return [[int(left.sum()), int(left.size), [int(i) for i in first]]] if left.any() else []
 
 
 def _unsigned(dtype: Any) -> str:

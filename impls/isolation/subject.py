@@ -188,7 +188,7 @@ def blame(kind: str, number: Any, *facts: Any) -> failures.Failure:
     """Make the failure that the child has found in the memory of a result, or around an input that a probe laid out."""
     if kind == "around":
         return failures.WroteAround(wrote("an input", number, *facts))
-    result = "the result" if number == 0 else f"result {number + 1}"
+    result = number if isinstance(number, str) else "the result" if number == 0 else f"result {number + 1}"
     if kind == "unwritten":
         count, total, first = facts
         where = ", ".join(map(str, first))
