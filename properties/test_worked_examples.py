@@ -87,7 +87,7 @@ def test_a_row_of_neurons_gives_the_notes_numbers(subject: Examiner, case: Case)
     assert verdict.agrees, verdict.message
 
 
-@worked("values", ("out_size", "conv2d"), "ten", {"stride-2": layer(10, 1, F=3, S=2)})
+@worked("values", ("out_size", "conv2d"), "ten", {"stride-2": layer(10, 1, F=3, S=2, K=2)})
 def test_ten_cells_do_not_hold_four_and_a_half_windows(subject: Examiner, case: Case) -> None:
     """10 cells, F=3, S=2: 4.5 windows, which the strict fit refuses; 4 of the cropped image, 5 of the padded one.
 

@@ -164,7 +164,8 @@ def _translation(found: Benchmarks) -> Section | None:
     return Section(
         "translation", "A photograph that moves",
         "A photograph moves sideways by a few pixels; whole strides are undone, and outputs are compared one by one, "
-        "in whole numbers. Marks are means over filters and their sizes, lines reach from the least to the greatest.",
+        "in whole numbers. Marks are means over filters, and over sizes where these differ; lines reach from the least "
+        "to the greatest.",
         translation.caption(lines), translation_figures.changes(lines), translation.table(lines),
         "Outputs that change, and by how much, against the shift, for each stride and variant.",
     )  # fmt: skip

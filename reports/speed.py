@@ -101,7 +101,8 @@ def _word(ratio: Ratio, floor: Floor | None) -> str:
 
     Faster and slower only where neither holds 1: the interval of rounds, nor that of repeats, which the table gives.
     """
-    if stats.differs(ratio, floor) and not stats.widened(ratio, floor).holds(1):
+    known = not math.isnan(ratio.low)
+    if stats.differs(ratio, floor) and not (known and stats.widened(ratio, floor).holds(1)):
         return "faster" if ratio.value > 1 else "slower"
     reach = math.sqrt(ratio.high / ratio.low)
     return "level" if reach <= (floor.factor if floor else CLOSE) else UNCLEAR

@@ -36,6 +36,12 @@ class Steps:
         above, below = (self._seconds(each, shape, name) for each in (variant, POOLED))
         return stats.ratio_of_medians(above, below) if above and below else None
 
+    @staticmethod
+    def outputs(lines: pd.DataFrame) -> list[str]:
+        """Write of each line the volume that comes out; "" where the file does not say it."""
+        known = {"out_h", "out_w", "out_channels"} <= {*lines.columns}
+        return [f"{each.out_h:g}x{each.out_w:g}x{each.out_channels:g}" if known else "" for each in lines.itertuples()]
+
     def _seconds(self, variant: str, shape: tuple[float, float], name: str) -> list[float]:
         its = self.lines[(self.lines["variant"] == variant) & (self.lines["who"] == name)]
         its = its[(its["F"] == shape[0]) & (its["S"] == shape[1])]
@@ -96,14 +102,14 @@ def caption(found: Steps) -> list[str]:
 def table(found: Steps) -> Table:
     """Return every variant, shape and implementation."""
     head = ("variant", "steps", "implementation", "F", "S", "time", "times that of the maximum", covered(found.floor),
-            "sees", "multiply-adds", "parameters")  # fmt: skip
+            "output", "sees", "multiply-adds", "parameters")  # fmt: skip
     rows = []
-    for line in found.lines.itertuples():
+    for line, output in zip(found.lines.itertuples(), found.outputs(found.lines), strict=True):
         ratio = found.ratio(line.variant, (line.F, line.S), line.who) or Interval(float("nan"))
         interval = limits(stats.widened(ratio, found.floor)) if line.variant != POOLED else ""  # 1 by definition
         rows.append([
             line.variant, line.steps, line.who, f"{line.F:g}", f"{line.S:g}", time(line.cpu_seconds),
-            times(ratio.value), interval, f"{line.receptive_field:g}", f"{three(line.macs / 1e6)} M",
+            times(ratio.value), interval, output, f"{line.receptive_field:g}", f"{three(line.macs / 1e6)} M",
             f"{line.parameters:,.0f}",
         ])  # fmt: skip
     return Table(head, rows, 3)

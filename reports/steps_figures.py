@@ -13,7 +13,7 @@ from reports.section import time
 from reports.steps import Steps
 from reports.svg import INK, LINE, MUTED
 
-ROW, TITLE, FOOT = 0.24, 0.3, 0.32  # inches
+ROW, TITLE, FOOT, LABEL = 0.24, 0.3, 0.32, 1.35  # inches
 SHORT = {"A": "A  conv, max", "A-average": "A  conv, average", "A-l2": "A  conv, L2", "B": "B  conv, conv",
          "C": "C  conv with stride"}  # fmt: skip
 
@@ -30,19 +30,19 @@ def _drawn(found: Steps, numbers: Mapping[str, int], narrow: bool) -> Figure:
     key = svg.legend_height(found.names, narrow)
     width, total = svg.NARROW if narrow else svg.WIDE, key + each * len(rows)
     figure = Figure(figsize=(width, total))
-    label, plot = 1.35, ROW * len(found.variants)
+    plot = ROW * len(found.variants)
     for number, row in enumerate(rows):
         top = total - key - number * each
         for place, shape in enumerate(row):
-            left = place * width / abreast + label
-            wide = width / abreast - label - 0.2
+            left = place * width / abreast + LABEL
+            wide = width / abreast - LABEL - 0.2
             axes = figure.add_axes((left / width, (top - TITLE - plot) / total, wide / width, plot / total))
-            _panel(axes, found, shape, numbers)
+            _panel(axes, found, shape, numbers, narrow)
     svg.legend(figure, found.names, numbers, 0.06 / width, narrow)
     return figure
 
 
-def _panel(axes: Axes, found: Steps, shape: tuple[float, float], numbers: Mapping[str, int]) -> None:
+def _panel(axes: Axes, found: Steps, shape: tuple[float, float], numbers: Mapping[str, int], narrow: bool) -> None:
     axes.set_xscale("log")
     svg.bare(axes, "x")
     times = found.lines["cpu_seconds"]  # of all panels, so that they compare
@@ -64,7 +64,12 @@ def _panel(axes: Axes, found: Steps, shape: tuple[float, float], numbers: Mappin
     axes.xaxis.set_major_formatter(lambda seconds, _: svg.short(time(seconds)))
     F, S = shape
     title = f"F {F:g}, S {S:g}"
-    axes.annotate(title, (0, 1), (0, 6), "axes fraction", "offset points", color=INK, fontsize=9.5, fontweight="bold")
+    left = -72 * (LABEL - 0.08) if narrow else 0
+    axes.annotate(
+        title, (0, 1), (left, 6), "axes fraction", "offset points", color=INK, fontsize=9.5, fontweight="bold"
+    )
     sees = lines.drop_duplicates("variant").set_index("variant")["receptive_field"]
     said = "sees " + ", ".join(f"{variant} {sees[variant]:g}" for variant in ("A", "B", "C") if variant in sees.index)
+    if len(sizes := {*found.outputs(lines)} - {""}) == 1:
+        said = f"{sizes.pop()} out, {said}"
     axes.annotate(said, (1, 1), (0, 6), "axes fraction", "offset points", color=MUTED, fontsize=8.5, ha="right")
