@@ -111,5 +111,10 @@ def growths() -> dict[str, tuple[Layer, ...]]:
     }
 
 
+def spectra() -> tuple[Layer, Layer]:
+    """Give the layers with the smallest filters and the largest whose times with ready spectra are compared."""
+    return _large(3, 16), _large(31, 16)
+
+
 LARGE = tuple(layer for layer in VGG16 if layer.name in ("vgg16-conv2_2", "vgg16-conv3_2", "vgg16-conv4_2"))
 SMALL = Case(FORWARD, "float32", convolution("small", C=2, K=2, W=8, F=3).geometry, RECIPE, SEED)
