@@ -75,8 +75,8 @@ def _counted(count: int, total: int, why: str, names: list[str]) -> str:
     return f"{plural(count, 'entry', 'entries')} of {total} {why}, and not drawn: {which}"
 
 
-def _name(entry: dict[str, Any]) -> str:
-    return str(entry.get("name", ""))
+def _name(entry: Any) -> str:
+    return str(entry.get("name", "")) if isinstance(entry, dict) else reprlib.repr(entry)
 
 
 def tables(given: Any) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -140,9 +140,9 @@ def _is_read(entry: Any) -> bool:
 
 
 def _is_lost(entry: Any) -> bool:
-    """Whether an entry was written by Poolproof, and what was measured is gone from it."""
+    """Whether an entry was written by Poolproof, and what was measured is gone from it, or it is none of anyone's."""
     if not isinstance(entry, dict) or _is_read(entry):
-        return False
+        return not isinstance(entry, dict)
     info, group = entry.get("extra_info"), str(entry.get("group") or "").split()
     named = isinstance(info, dict) and any(name in info for name in NEEDED)
     return named or str(entry.get("fullname")).startswith("bench/") or (len(group) > 1 and group[0] in KINDS)

@@ -76,6 +76,13 @@ def test_an_entry_without_its_measurement_is_counted(tmp_path, capsys, document,
     assert {*SECTIONS} <= {*outline(html).ids}
 
 
+def test_an_entry_that_is_no_object_is_counted(tmp_path, capsys, document):
+    content = copy.deepcopy(document)
+    content["benchmarks"][3] = 7
+    _, (line,) = told(tmp_path, capsys, content)
+    assert f"1 entry of {len(document['benchmarks'])} without what was measured, and not drawn: '7'" in line
+
+
 def test_many_such_entries_are_one_line(tmp_path, capsys, document):
     content = copy.deepcopy(document)
     for each in content["benchmarks"][:5]:
