@@ -12,6 +12,7 @@ from oracles.case import Case
 
 LONGER = 4  # times as long as a case may last, and SPARE seconds, may it take in a process of its own
 SPARE = 1.0
+MORE_TIME = "; --too-slow gives a call more"
 
 
 class Rehearsal:
@@ -41,10 +42,11 @@ class Rehearsal:
 
     def _found(self, subject: IsolatedSubject, case: Case, limit: float, times: int) -> Exception | None:
         subject.begin(case.seed)
-        subject.process.limit = LONGER * limit + SPARE
+        subject.process.allow(LONGER * limit + SPARE, MORE_TIME)
         if subject.spec not in self._begun:  # a first call may have to compile
             self._begun.add(subject.spec)
-            subject.process.limit = max(subject.process.limit, subject.process.limits.seconds)
+            if (seconds := subject.process.limits.seconds) > subject.process.limit:
+                subject.process.allow(seconds)
         made = 0
         try:
             call = gate.prepared(subject, case)

@@ -87,6 +87,15 @@ def test_what_does_not_come_back_costs_a_few_times_the_limit(tmp_path):
     assert time.monotonic() - began < 8
 
 
+def test_what_hangs_is_told_by_the_limit_that_it_had(tmp_path):
+    keeper, subject = rehearsing(written(tmp_path, "time.sleep(60)", "== 32"), tmp_path)
+    with pytest.raises(NotTimed, match=r"no answer in 1\.8 s; --too-slow gives a call more\n"):
+        keeper.layer(fakes.Benchmark(), subject, LAYER, "conv2d")
+    keeper, subject = rehearsing(written(tmp_path, "time.sleep(60)"), tmp_path, too_slow=0.1)
+    with pytest.raises(NotTimed, match=r"no answer in 1\.5 s; --call-limit gives a call more\n"):  # of all the first
+        keeper.layer(fakes.Benchmark(), subject, LAYER, "conv2d")
+
+
 def test_a_run_goes_on_after_a_crash_and_ends_with_1(tmp_path):
     spec = written(tmp_path, "os.abort()")
     arguments = ("--layers=cifar10-*", f"--impl={spec}", "--impl=im2col", "--benchmark-save=mine")

@@ -51,6 +51,8 @@ LACKS_MEMORY = re.compile(
 )
 HEAP_LOCKED = "waits for the lock of its own heap, where an assertion of malloc() has failed"
 MORE_MEMORY = "; --memory-limit gives calls more"
+MORE_TIME = "; --call-limit gives a call more"
+AFTER_A_HANG = f", which is what calls have after one that hung{MORE_TIME}"
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
 THREAD = re.compile(r"^(Current thread|Thread) 0x.*\n", re.MULTILINE)
@@ -84,7 +86,8 @@ class Process:
         self.limits, self.python = limits, python
         self.arena, self.results = Arena(), Results()
         weakref.finalize(self, _close, self.arena.fd, self.results.fd)
-        self.limit, self.slowest = limits.seconds, 0.0
+        self.slowest = 0.0
+        self.allow(limits.seconds)
         self.starting = max(STARTING, LONGER * limits.seconds)
         self.printed, self.at_once = b"", 1
         self._start()
@@ -102,8 +105,8 @@ class Process:
                 framing.send(self.talk, message)
             answer = self._answer(self.talk, self.limit * (1 + message["bytes"] / LARGE))
         except Failure as failure:
-            if isinstance(failure, Hung):
-                self.limit = min(self.limit, max(LEAST, PATIENCE * self.slowest))
+            if isinstance(failure, Hung) and (less := max(LEAST, PATIENCE * self.slowest)) < self.limit:
+                self.allow(less, AFTER_A_HANG)
             self._again()
             raise
         except BaseException:  # such as Ctrl-C: an answer that comes late is not the next one's
@@ -112,10 +115,15 @@ class Process:
         self.slowest = max(self.slowest, time.perf_counter() - began)
         return answer
 
+    def allow(self, seconds: float, hint: str = MORE_TIME) -> None:
+        """Give a call so many seconds from now on; hint: why one that hangs had no more, or what gives it more."""
+        self.limit, self.hint = seconds, hint
+
     def calm(self) -> None:
         """Give calls the whole time limit again, and forget what was printed."""
         self._listen()
-        self.limit, self.printed = self.limits.seconds, b""
+        self.allow(self.limits.seconds)
+        self.printed = b""
 
     def heard(self) -> str:
         """Tell the end of what the implementation has printed since."""
@@ -235,8 +243,7 @@ class Process:
                 if waits and waits == waited:
                     raise crashed(signal.SIGABRT)(f"the process {HEAP_LOCKED}{self._last_words()}")
             elif not events:
-                less = ", which is what calls have after one that hung" if self.limit < self.limits.seconds else ""
-                hint = f"{less}; --call-limit gives {'a call' if self.worker else 'it'} more"
+                hint = self.hint if self.worker else "; --call-limit gives it more"
                 stack, site = self._stack(), crash_site.told(self.said)
                 within = f"\n  site   {site.words}" if site.words else ""
                 raise Hung(f"there was no answer in {seconds:.3g} s{hint}{stack}{within}")
