@@ -30,6 +30,10 @@ WRONG = "wrong, not timed"
 Data = dict[str, np.ndarray | None]
 
 
+class Wrong(Exception):  # noqa: N818 - a verdict on an implementation is no error of the benchmarks
+    """A result of an experiment is not what the definition gives; the message says where."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What the gate found. `reason` is "" where the case may be timed, and otherwise what the saved file gives.

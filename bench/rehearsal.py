@@ -8,6 +8,7 @@ from bench import gate
 from impls.isolation import diagnosis
 from impls.isolation.failures import Failure
 from impls.isolation.subject import IsolatedSubject
+from impls.subject import Subject
 from oracles.case import Case
 
 LONGER = 4  # times as long as a case may last, and SPARE seconds, may it take in a process of its own
@@ -52,13 +53,22 @@ class Rehearsal:
             call = gate.prepared(subject, case)
             for made in range(times):  # noqa: B007 - it is told below
                 call()
-        except Failure as failure:
-            if cause := diagnosis.cause(subject):
-                first, *others = str(failure).split("\n")
-                failure = type(failure)("\n".join([f"{first}: {cause.what}", *others]))
+        except Failure as error:
+            failure = self.explained(subject.spec, error)
             if made:
                 self._later[subject.spec] = failure
             return failure
         except Exception as error:
             return error
         return None
+
+    def instead(self, subject: Subject) -> Subject:
+        """Give the implementation in its own process, where it has one, for calls that are not timed."""
+        return self.apart.get(subject.spec, subject)
+
+    def explained(self, spec: str, failure: Failure) -> Failure:
+        """Add the cause to the failure of the last call in an implementation's process, where it is found."""
+        if not (cause := diagnosis.cause(self.apart[spec])):
+            return failure
+        first, *others = str(failure).split("\n")
+        return type(failure)("\n".join([f"{first}: {cause.what}", *others]))

@@ -295,13 +295,31 @@ def test_maps_are_kept_as_pictures_in_one_scale():
     assert (rows[-2]["low"], rows[-2]["high"]) == (kept["low"], kept["high"])
 
 
-def test_an_implementation_that_is_wrong_tells_nothing_of_a_photograph():
+@pytest.mark.parametrize("wrong", [0, 1, 2, 3])
+def test_an_implementation_that_is_wrong_at_one_shift_tells_nothing_of_a_photograph(wrong):
     def conv2d(x, w, b, **parameters):
-        return im2col.conv2d(x, w[..., ::-1], b, **parameters)
+        y = im2col.conv2d(x, w, b, **parameters)
+        y[0, 0, 1, 1] += np.array_equal(x[0], translation.crop(noise(), wrong))
+        return y
 
-    faulty = subject(conv2d=conv2d, max_pool2d=im2col.max_pool2d, options=im2col.options)
-    with pytest.raises(AssertionError, match=r"faulty\.py: conv2d float64"):
-        translation.apply(faulty, "A", noise(), translation.kernels(3)["random"], 2, 0)
+    faulty = subject(conv2d=conv2d, **{each: getattr(im2col, each) for each in steps.POOLS.values()})
+    with pytest.raises(gate.Wrong, match=rf"^conv2d float64 .*, at shift {wrong}\n[^\n]* of y"):
+        translation.tables(faulty, noise(), 3, 2)
+
+
+def test_one_memory_for_all_results_changes_no_map():
+    kept = np.empty(10**6)
+
+    def conv2d(x, w, b, **parameters):
+        y = im2col.conv2d(x, w, b, **parameters)
+        same = kept[: y.size].reshape(y.shape)
+        same[...] = y
+        return same
+
+    reusing = subject(conv2d=conv2d)
+    w = translation.kernels(3)["random"]
+    one, other = (translation.apply(reusing, "C", noise(), w, 2, shift) for shift in (0, 1))
+    assert translation.compare(one, other, 0).changed > 0.5
 
 
 def test_the_photograph_is_there():

@@ -91,15 +91,13 @@ def test_a_photograph_that_moves(keeper, subjects, F, S):
     pytest.importorskip("matplotlib", reason="pip install -c constraints.txt matplotlib")
     pytest.importorskip("PIL", reason="pip install -c constraints.txt pillow")
     subject = subjects[summary.baseline(list(subjects))]
-    needed = [*steps.POOLS.values(), "conv2d"]
-    if missing := [operation for operation in needed if not subject.offers(operation)]:
-        pytest.skip(f"{subject.spec} offers no {', '.join(missing)}")
-    if "float64" not in subject.declared.dtypes or subject.declared.accuracy != "direct":
-        pytest.skip(f"{subject.spec} does not add whole numbers of float64 exactly")
-    found = list(translation.rows(subject, translation.photograph(), F, S))
-    for row in found:
-        keeper.record.add("translation", row)
-    if translation.PICTURED[1:3] == (F, S):
-        for row in translation.feature_maps(subject, translation.photograph()):
-            keeper.record.add("feature_maps", row)
-    assert all(row["holds"] for row in found if row["shift"] % S == 0), "a shift by whole strides changed something"
+    entry = Entry("experiment", f"translation-F{F}-S{S}", "conv2d", subject.spec)
+    if subject.declared.accuracy != "direct":
+        keeper.refuse(entry, "unsupported: does not add whole numbers of float64 exactly")
+    image = translation.photograph()
+    found = keeper.untimed(
+        entry, subject, translation.cases(F, S), lambda apart: translation.tables(apart, image, F, S)
+    )
+    for table, rows in found.items():
+        for row in rows:
+            keeper.record.add(table, row)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from bench.layers import Layer
 from bench.record import Entry, Record
 from bench.rehearsal import Rehearsal
 from bench.variation import Changed, Variation
+from impls.isolation.failures import Failure
 from impls.subject import Subject
 from oracles.case import CONVOLUTIONS, Case
 from oracles.formats import FORMATS
 from oracles.geometry import Geometry
+
+Found = TypeVar("Found")
 
 CHANGED = f"{gate.WRONG}: the result changed while it was timed"
 TOO_SLOW = 2.0  # seconds
@@ -89,21 +92,14 @@ class Timekeeper:
         if not self.calm():
             who = f"since {self.last} was called" if self.last else "since before anything was called"
             self.refuse(entry, "not timed: another thread of this process computes", who)
-        for case in cases:
-            if reason := _declined(subject, case):
-                self.refuse(entry, *reason)
-        limit = self.limit(subject.spec)
+        each = self._affordable(entry, subject, cases)
+        expected = sum(each)
+        self.most = clock.rounds_for(expected, COLD * clock.SECONDS)
         try:
-            each = [self._estimated(subject, case) for case in cases]
-            if limit < sum(each) < WHOLE * limit:
-                each = [self._estimated(subject, case, whole=True) for case in cases]
-            self.most = clock.rounds_for(sum(each), COLD * clock.SECONDS)
-            for case in cases if sum(each) <= limit else ():
-                self.rehearse(subject.spec, case, limit, self.most + MORE)
+            for case in cases:
+                self.rehearse(subject.spec, case, self.limit(subject.spec), self.most + MORE)
         except BaseException as error:
             self.fails(entry, error)
-        if (expected := sum(each)) > limit:
-            self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
         self.last = subject.spec
         for found in judged:
@@ -112,6 +108,38 @@ class Timekeeper:
         if not self.calm():
             self.refuse(entry, "raised: it computes on after it has returned", fault=True)
         return judged, expected
+
+    def untimed(self, entry: Entry, subject: Subject, cases: list[Case], measure: Callable[[Subject], Found]) -> Found:
+        """Measure what is no time, with calls in the implementation's own process where it has one.
+
+        The cases may together take as long as one call. Raises NotTimed, and records why, which includes gate.Wrong.
+        """
+        subject = self.rehearse.instead(subject)
+        self._affordable(entry, subject, cases)
+        try:
+            return measure(subject)
+        except gate.Wrong as error:
+            self.refuse(entry, gate.WRONG, str(error), fault=True)
+        except Failure as failure:
+            self.fails(entry, self.rehearse.explained(subject.spec, failure))
+        except BaseException as error:
+            self.fails(entry, error)
+
+    def _affordable(self, entry: Entry, subject: Subject, cases: list[Case]) -> list[float]:
+        """Estimate the seconds of each case. Raises NotTimed unless all are offered and together not too slow."""
+        for case in cases:
+            if reason := _declined(subject, case):
+                self.refuse(entry, *reason)
+        limit = self.limit(subject.spec)
+        try:
+            each = [self._estimated(subject, case) for case in cases]
+            if limit < sum(each) < WHOLE * limit:
+                each = [self._estimated(subject, case, whole=True) for case in cases]
+        except BaseException as error:
+            self.fails(entry, error)
+        if (expected := sum(each)) > limit:
+            self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
+        return each
 
     def calm(self) -> bool:
         """Whether nothing computes in the background; what once has not come to rest is given no more time for it."""

@@ -33,7 +33,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from bench import gate, steps
 from impls.subject import Subject
-from oracles import sampled
 from oracles.case import Case
 
 SIDE = 128
@@ -88,11 +87,23 @@ class Change:
     relative: float
 
 
-def rows(subject: Subject, image: np.ndarray, F: int, S: int) -> Iterator[dict[str, Any]]:
-    """Measure every variant, filter and shift at one F and S: rows of the table `translation`.
+def cases(F: int, S: int) -> list[Case]:
+    """List the operations of all variants at one F and S, each once."""
+    return [*dict.fromkeys(case for variant in steps.VARIANTS for case in _stages(variant, 3, 4, SIDE, F, S))]
 
-    Raises AssertionError where the implementation is wrong.
-    """
+
+def tables(subject: Subject, image: np.ndarray, F: int, S: int) -> dict[str, list[dict[str, Any]]]:
+    """Measure at one F and S: rows by table. Raises gate.Wrong where a result is not what the definition says."""
+    found = {"translation": [*rows(subject, image, F, S)]}
+    if not all(row["holds"] for row in found["translation"] if row["shift"] % S == 0):
+        raise gate.Wrong("a shift by whole strides changed something")
+    if PICTURED[1:3] == (F, S):
+        found["feature_maps"] = [*feature_maps(subject, image)]
+    return found
+
+
+def rows(subject: Subject, image: np.ndarray, F: int, S: int) -> Iterator[dict[str, Any]]:
+    """Measure every variant, filter and shift at one F and S: rows of the table `translation`."""
     for name, w in kernels(F).items():
         still = {variant: apply(subject, variant, image, w, S, 0) for variant in steps.VARIANTS}
         for shift in range(1, S + 2):
@@ -181,7 +192,7 @@ def compare(still: np.ndarray, moved: np.ndarray, steps_right: int) -> Change:
 
 
 def apply(subject: Subject, variant: str, image: np.ndarray, w: np.ndarray, S: int, shift: int) -> np.ndarray:
-    """Run a variant on a crop. Raises AssertionError where a result is not what the definition says."""
+    """Run a variant on a crop. Raises gate.Wrong where a result is not what the definition says."""
     x, F = crop(image, shift)[None], w.shape[-1]
     filters = [w, odd(np.random.default_rng((F, 2)), (w.shape[0], w.shape[0], F, F))]
     for case in _stages(variant, 3, w.shape[0], SIDE, F, S):
@@ -189,10 +200,9 @@ def apply(subject: Subject, variant: str, image: np.ndarray, w: np.ndarray, S: i
         if case.operation == "conv2d":
             data |= {"w": filters.pop(0), "b": None}
         result = subject.call(case.operation, *data.values(), **case.parameters(gate.options(subject, case.operation)))
-        if shift == 0:
-            verdict = sampled.verdict(case, data, result, count=30)
-            assert verdict.agrees, f"{subject.spec}: {case}\n{verdict.message}"
-        x = result[0] if case.operation == "max_pool2d" else result
+        if not (verdict := gate.held(subject, case, result, gate.FEW, data)).agrees:
+            raise gate.Wrong(f"{case}, at shift {shift}\n{verdict.message}")
+        x = np.array(steps.first(result))  # the next call may have the same memory to write to
     return x
 
 

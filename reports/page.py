@@ -265,12 +265,14 @@ def _timed(found: Benchmarks) -> str:
 
 
 def _refused(found: Benchmarks) -> list[str]:
-    """Count what was wrong, or raised, where it was to be timed, by implementation."""
+    """Count what was wrong, or raised, where it was to be timed, by implementation; experiments have no other place."""
     faults = found.not_timed[found.not_timed["reason"].astype(str).str.startswith(("wrong", "raised"))]
-    return [
-        f"{name} is wrong or raises in {plural(count, 'place')}, not timed there"
-        for name, count in faults["implementation"].value_counts(sort=False).items()
-    ]
+    said = []
+    for name, its in faults.groupby("implementation", sort=False):
+        reasons = its["reason"][its["kind"] == "experiment"].unique()
+        told = f"; in experiments {' | '.join(reasons)}" if len(reasons) else ""
+        said.append(f"{name} is wrong or raises in {plural(len(its), 'place')}, not timed there{told}")
+    return said
 
 
 def _template() -> jinja2.Template:
