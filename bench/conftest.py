@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # Libraries read it when they are loaded, so it comes before anything that loads NumPy. What the user sets, stands.
@@ -54,6 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--layers: {error}") from None
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError("bench/ needs pytest-benchmark: pip install -c constraints.txt pytest-benchmark")
+    if config.getoption("dist", "no") != "no" and any(_times(path) for path in _named(config)):
+        raise pytest.UsageError("-n: benchmarks are timed in one process, one after another; leave it out")
     config.option.benchmark_save_data = True  # raw timings, which --benchmark-save alone would drop
     if not config.option.benchmark_verbose:
         config.option.benchmark_quiet = True  # its table has a row for each of a thousand
@@ -62,11 +65,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Any, config: pytest.Config) -> bool | None:
     """`pytest bench/` times implementations; tests of the benchmarks themselves run when they are named."""
-    if collection_path.parent == root.ROOT / "bench" and collection_path.name.startswith("test_of_"):
-        named = [config.invocation_params.dir / str(argument).split("::")[0] for argument in config.args]
-        if collection_path not in named:
-            return True
-    return None
+    tests = collection_path.parent == root.ROOT / "bench" and collection_path.name.startswith("test_of_")
+    return True if tests and collection_path not in _named(config) else None
+
+
+def _named(config: pytest.Config) -> list[Path]:
+    """Give the files and folders on the command line."""
+    here = config.invocation_params.dir
+    return [Path(os.path.normpath(here / str(each).split("::")[0])) for each in config.args]
+
+
+def _times(path: Path) -> bool:
+    """Whether what is named holds benchmarks, and not tests of the benchmarks alone."""
+    folder = root.ROOT / "bench"
+    return path == folder or (path.parent == folder and not path.name.startswith("test_of_"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -218,6 +218,7 @@ def test_steps_and_a_photograph_are_measured(here):
             ["--layers=large-7", "--case=conv2d float32 n1c1k1g1 i1k1s1p0,0d1 i2k2s1p0,0d1 narrow:24 seed=1"],
             "--layers and --case name two different things to time: leave out one of the two",
         ),
+        (["-n", "2"], "-n: benchmarks are timed in one process, one after another; leave it out"),
         (["-p", "no:benchmark"], "bench/ needs pytest-benchmark: pip install -c constraints.txt pytest-benchmark"),
     ],
 )
