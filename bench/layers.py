@@ -218,7 +218,7 @@ def chosen(texts: Iterable[str]) -> frozenset[str]:
 def _unknown(word: str, names: Iterable[str]) -> str:
     families = sorted({f"{name.split('-')[0]}-*" for name in BY_NAME})
     begun = any(name.startswith(word) for name in names) if word else False
-    hint = f" (did you mean {word}*?)" if begun else meant(word, names)
+    hint = f" (did you mean {word}*?)" if begun else meant(word, [*names, *families])
     return (
         f"no layer is called {word!r}{hint}; accepted are names and patterns, separated by commas: "
         f"{', '.join([*families, *EXPERIMENTS])}"

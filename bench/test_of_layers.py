@@ -180,6 +180,8 @@ def test_without_a_list_all_is_chosen():
     [
         ("alexnet-conv17", r"\(did you mean alexnet-conv1\?\)"),
         ("alexnet", r"\(did you mean alexnet\*\?\)"),
+        ("ALEXNET-conv1", r"\(did you mean alexnet-conv1\?\)"),
+        ("VGG16-*", r"\(did you mean vgg16-\*\?\)"),
         ("vgg-conv1_1", r"\(did you mean vgg16-conv1_1\?\)"),
         ("resnext-*", "accepted are names and patterns"),
         ("", "no layer is called ''"),

@@ -170,6 +170,8 @@ def test_two_versions_of_a_kernel_side_by_side_each_have_their_own_neighbour(fol
     ("spec", "message"),
     [
         ("im2cool", r"called 'im2cool' \(did you mean im2col\?\); there are loops, im2col, im2col-tiled, "),
+        ("IM2COL", r"called 'IM2COL' \(did you mean im2col\?\); there are "),
+        ("nope", "called 'nope'; there are "),
         ("mine", r"no implementation is called 'mine' \(did you mean mine.py\?\)"),
         ("im2col+fast", "im2col has no variant 'fast'; accepted is im2col alone"),
         ("torch-cuda+tf23", r"torch-cuda has no variant 'tf23'; accepted is torch-cuda\+tf32"),

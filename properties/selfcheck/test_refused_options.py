@@ -39,7 +39,7 @@ REFUSED = {
     "--impl=senseless.py": "dtypes = 'float31': accepted is one of 'float16', 'float32', 'float64' (did you mean 'float32'?)",
     "--impl=number.py": "conv2d = 3: accepted is a function, or None where it is not offered",
     "--impl=mine.py:conv": "it has no object 'conv'; accepted is mine.py alone",
-    "--impl=several.py:to": "it has no object 'to'; accepted is one of Two, ready\n",
+    "--impl=several.py:to": "it has no object 'to' (did you mean Two?); accepted is one of Two, ready\n",
     "--impl=package.kernel.im2co": "an object in it is package.kernel:object (did you mean package.kernel:im2col?)",
     "--impl=notes.txt": "{here}/notes.txt is no .py file; accepted is file.py[:object]",
     "--impl=package": "{here}/package is a folder; accepted is a file in it, file.py[:object]",
