@@ -198,6 +198,30 @@ def test_what_computes_on_after_it_has_returned_is_not_timed_and_nothing_after_i
     assert benchmark.data
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_what_computes_on_for_a_while_after_each_call_is_not_timed(others):
+    threads, until = [], [0.0]
+
+    def spin():
+        while time.perf_counter() < until[0]:
+            pass
+
+    def conv2d(x, w, b, **parameters):
+        y = im2col.conv2d(x, w, b, **parameters)
+        until[0] = time.perf_counter() + 0.1
+        if others and not any(each.is_alive() for each in threads):
+            threads[:] = [threading.Thread(target=spin, daemon=True)]
+            threads[0].start()
+        return y
+
+    if others:
+        assert reason(conv2d=conv2d) == "raised: it computes on after it has returned"
+        threads[0].join()
+    else:
+        Timekeeper(too_slow=2.0).layer(benchmark := fakes.Benchmark(), subject(conv2d=conv2d), SMALL, "conv2d")
+        assert benchmark.data
+
+
 def test_what_waits_is_told_by_the_clock_on_the_wall():
     def conv2d(x, w, b, **parameters):
         time.sleep(0.002)

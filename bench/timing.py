@@ -26,6 +26,7 @@ from oracles.geometry import Geometry
 Found = TypeVar("Found")
 
 CHANGED = f"{gate.WRONG}: the result changed while it was timed"
+COMPUTES_ON = "raised: it computes on after it has returned"
 TOO_SLOW = 2.0  # seconds
 MORE = 8  # calls beside the rounds: of the estimate, the gate and the warm-up, and after the rounds
 COLD = 3  # times as long as a warm call may take the one that it is estimated by
@@ -106,7 +107,7 @@ class Timekeeper:
             if not found.passes:
                 self.refuse(entry, found.reason, found.detail, fault=found.fault)
         if not self.calm():
-            self.refuse(entry, "raised: it computes on after it has returned", fault=True)
+            self.refuse(entry, COMPUTES_ON, fault=True)
         return judged, expected
 
     def untimed(self, entry: Entry, subject: Subject, cases: list[Case], measure: Callable[[Subject], Found]) -> Found:
@@ -184,7 +185,9 @@ class Timekeeper:
             expected = self._warmed(call, expected, judged, events, limit)
             if not (slow := expected > limit):
                 result = rounds.run(benchmark, min(self.most, clock.rounds_for(expected)))
-                found = found if after is None else after(result)
+                if after is not None:  # what BLAS has of several threads looks for work for a while
+                    calm = clock.calm(clock.PAUSE if _threads() == 1 else clock.CALMING)
+                    found = after(result) if calm else Judged(COMPUTES_ON)
         except clock.Overdue as error:
             slow, expected, detail = True, rounds.spent / len(rounds.cpu), str(error)
         except Changed as error:
