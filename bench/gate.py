@@ -96,7 +96,7 @@ def judge(subject: Subject, case: Case, expected: float = 0.0) -> Judged:
     if not verdict.agrees:
         return Judged(WRONG, verdict.message)
     results = first.result if isinstance(first.result, (tuple, list)) else (first.result,)
-    size = sum(result.nbytes for result in results)
+    size = sum(result.nbytes for result in results if result is not None)  # switches need not be told
     ratio = verdict.ratio or None
     before = fingerprint(first.result)  # now: the next call may have the same memory to write to
     whole = other(subject, case)
@@ -243,9 +243,9 @@ def options(subject: Subject, operation: str) -> frozenset[str]:
 
 def declined(subject: Subject, case: Case) -> str:
     """Say what the implementation does not offer of a case; "" where it offers all."""
-    declared, taken = subject.declared, options(subject, case.operation)
     if not subject.offers(case.operation):
         return f"offers no {case.operation}"
+    declared, taken = subject.declared, options(subject, case.operation)
     formats = (declared.storage,) if declared.storage else declared.dtypes
     if case.dtype not in formats:
         return f"declares no {case.dtype}"

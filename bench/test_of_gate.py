@@ -83,7 +83,8 @@ def test_what_is_declared_unsupported_is_no_fault(declared, reason):
 
 
 def test_an_operation_that_is_not_offered_is_unsupported():
-    assert gate.declined(subject(conv2d=im2col.conv2d), POOL) == "offers no max_pool2d"
+    for options in ((), ("ceil_mode", "pool_dilation")):
+        assert gate.declined(subject(conv2d=im2col.conv2d, options=options), POOL) == "offers no max_pool2d"
 
 
 @pytest.mark.parametrize(

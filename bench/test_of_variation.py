@@ -198,6 +198,15 @@ def test_what_computes_on_after_it_has_returned_is_not_timed_and_nothing_after_i
     assert benchmark.data
 
 
+def test_max_pooling_that_tells_no_switches_is_timed():
+    def max_pool2d(x, **parameters):
+        return im2col.max_pool2d(x, **parameters)[0], None
+
+    untold = subject(max_pool2d=max_pool2d)
+    Timekeeper(too_slow=2.0).layer(benchmark := fakes.Benchmark(), untold, BY_NAME["cifar10-pool"], "max_pool2d")
+    assert benchmark.data
+
+
 @pytest.mark.parametrize("others", [True, False])
 def test_what_computes_on_for_a_while_after_each_call_is_not_timed(others):
     threads, until = [], [0.0]

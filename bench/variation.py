@@ -152,7 +152,8 @@ class Variation:
 
 
 def _all(result: Any) -> tuple[Any, ...]:
-    return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    """Give what an operation returned without switches that are not told."""
+    return tuple(each for each in (result if isinstance(result, (tuple, list)) else (result,)) if each is not None)
 
 
 def _window(axis: Axis, output: int) -> list[int]:
