@@ -157,9 +157,9 @@ class Race:
     cells: list[Cell] = field(default_factory=list)
 
     def called(self, goal: Goal) -> str:
-        """Name a goal by its row, and by whose it is where a row has several."""
+        """Name a goal by its row, behind whose it is where a row has several: the end of a name is never clipped."""
         several = sum(each.row == goal.row for each in self.goals) > 1
-        return f"{goal.row}, {goal.told.partition(',')[0]}" if several else goal.row
+        return f"{goal.told.partition(',')[0]} {goal.row}" if several else goal.row
 
 
 def newest(folder: Path) -> Path:
