@@ -40,7 +40,7 @@ class Subject:
         self._supports = None if supports is None else _placed(supports)
         self.has_supports = supports is not None
         self._accepted: dict[str, frozenset[str] | None] = {}
-        self._began = surroundings.lasting()
+        self.began = surroundings.lasting()
         if not any(operation in self._functions for operation in OPERATIONS):
             raise ValueError(f"it defines none of the operations {', '.join(OPERATIONS)}")
 
@@ -124,7 +124,7 @@ class Subject:
         if name == "prepared":
             self._function("prepare")
         if name == "left":
-            options["began"] = self._began
+            options["began"] = self.began
         filters = _quiet()
         try:
             return probes.run(self._functions, name, operation, arrays, parameters, **options)

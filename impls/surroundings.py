@@ -10,6 +10,8 @@ import gc
 import locale
 import os
 import random
+import resource
+import signal
 import sys
 import threading
 import time
@@ -29,18 +31,39 @@ MEMORY = "bytes of memory"
 LEAST = {MEMORY: 200}  # that is taken for more; 1 of all else
 HALF = 2.0**-53  # of the last place of 1
 TO_NEAREST = (1 + 2.0**-53, 1 + 3 * 2.0**-53, -1 - 2.0**-53)  # as Python's compiler has rounded them
+IGNORED = "which signals are ignored"
 STATUS = {  # what Linux tells in a process's status
     "Umask": "the mask of new files",
-    "SigBlk": "which signals are blocked",
-    "SigIgn": "which signals are ignored",
+    "SigIgn": IGNORED,
     "SigCgt": "which signals have a handler",
 }
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+EXCEPTIONS = (
+    "FE_INVALID",
+    *(("FE_DENORMAL",) if os.uname().machine == "x86_64" else ()),
+    "FE_DIVBYZERO",
+    "FE_OVERFLOW",
+    "FE_UNDERFLOW",
+    "FE_INEXACT",
+)  # fmt: skip - the bits of <fenv.h>
+TIMERS = ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")
+STREAMS = ("standard input", "standard output", "standard error")
+MEMORY_LIMIT = "RLIMIT_DATA"  # which the suite sets for each call
 LASTING = (  # what nothing that is loaded late may change either
     "the processor's floating-point mode",
     "the working directory",
     "the mask of new files",
     "whether Python collects garbage",
     "the locale",
+    "which floating-point exceptions trap",
+    "which signals are blocked",
+    "which signals of crashes are ignored",
+    "the resource limits",
+    "the niceness",
+)
+SHARED = (  # nor these: where the suite runs in the same process, pytest may change them from property to property
+    "where standard input, output and error lead",
+    "which interval timers run",
 )
 
 
@@ -52,10 +75,10 @@ def floating_point() -> str:
     return f"rounding {rounds}{flushes}"
 
 
-def lasting() -> dict[str, Any]:
-    """Give those of the settings that no call may change, not even the first."""
+def lasting(*, shared: bool = False) -> dict[str, Any]:
+    """Give those of the settings that no call may change, not even the first; `shared`: those too that pytest may."""
     found = settings()
-    return {what: found[what] for what in LASTING}
+    return {what: found[what] for what in (*LASTING, *(SHARED if shared else ()))}
 
 
 def settings() -> dict[str, Any]:
@@ -72,9 +95,19 @@ def settings() -> dict[str, Any]:
         "whether Python collects garbage": gc.isenabled(),
         "Python's limit of recursion": sys.getrecursionlimit(),
         "where Python prints": (id(sys.stdout), id(sys.stderr)),
+        "where standard input, output and error lead": {name: _file(number) for number, name in enumerate(STREAMS)},
+        "which floating-point exceptions trap": _trapping(),
+        "which interval timers run": {name: any(signal.getitimer(getattr(signal, name))) for name in TIMERS},
+        "the resource limits": _limits(),
+        "the niceness": os.getpriority(os.PRIO_PROCESS, 0),
+        "which signals are blocked": dict.fromkeys(
+            map(_signal, signal.pthread_sigmask(signal.SIG_BLOCK, ())), "blocked"
+        ),
     }
     status = _status()
     found.update((what, status.get(name, "")) for name, what in STATUS.items())
+    ignored = int(found[IGNORED] or "0", 16)
+    found["which signals of crashes are ignored"] = {each.name: bool(ignored >> (each - 1) & 1) for each in CRASHES}
     return found
 
 
@@ -83,6 +116,7 @@ def changed_by(call: Callable[[], Any], began: Mapping[str, Any]) -> tuple[Any, 
 
     What another call before it loads and starts is no fault of either.
     """
+    first = lasting(shared=True)
     with _warnings_as_they_come():
         call()
     with _warnings_as_they_come():
@@ -90,7 +124,7 @@ def changed_by(call: Callable[[], Any], began: Mapping[str, Any]) -> tuple[Any, 
         random.random()
         before = settings()
         result = call()
-        return result, _differing({**before, **began}, settings())
+        return result, _differing({**before, **first, **began}, settings())
 
 
 def growing(call: Callable[[], Any]) -> dict[str, tuple[int, int]]:
@@ -153,6 +187,7 @@ def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
             names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
             what += ": " + ", ".join(f"{name} {was.get(name, 'not there')!s:.40} -> {now.get(name, 'not there')!s:.40}"
                                      for name in names[:3])  # fmt: skip
+            what += f", and {len(names) - 3} more" if len(names) > 3 else ""
         elif isinstance(was, (str, bool, int)) and not what.startswith("the state"):
             what += f": {was} -> {now}"
         told.append(what)
@@ -199,6 +234,42 @@ def _mallinfo() -> Any:
     # by its version, as the one of the library that checks memory is hidden from whom asks for none
     address = library.dlvsym(None, b"mallinfo2", b"GLIBC_2.33")
     return ctypes.CFUNCTYPE(_Mallinfo)(address) if address else None
+
+
+def _trapping() -> dict[str, bool]:
+    """Tell which exceptions of floating-point arithmetic end in a SIGFPE in this thread, where the C library tells."""
+    library = _math()
+    if not hasattr(library, "fegetexcept"):
+        return {}
+    mask = library.fegetexcept()
+    return {name: bool(mask >> bit & 1) for bit, name in enumerate(EXCEPTIONS)}
+
+
+@cache
+def _math() -> Any:
+    with suppress(OSError):
+        return ctypes.CDLL("libm.so.6")
+    return None
+
+
+def _limits() -> dict[str, tuple[int, int]]:
+    """Give the soft and the hard limit of each resource."""
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_") and name != MEMORY_LIMIT]
+    return {name: resource.getrlimit(getattr(resource, name)) for name in names}
+
+
+def _signal(number: int) -> str:
+    """Name a signal; a real-time one has no name."""
+    return getattr(number, "name", f"signal {number}")
+
+
+def _file(number: int) -> str:
+    """Tell which file, pipe or terminal a descriptor leads to."""
+    try:
+        file = os.fstat(number)
+    except OSError:
+        return "closed"
+    return f"inode {file.st_ino} of device {file.st_dev}"
 
 
 def _status() -> dict[str, str]:

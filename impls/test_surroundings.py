@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import random
+import re
 import threading
 import time
 import warnings
@@ -15,7 +16,8 @@ import numpy as np
 import pytest
 
 from impls import surroundings
-from impls.planted import CORRECT, faulty, run
+from impls.isolation.subject import IsolatedSubject
+from impls.planted import CORRECT, PARAMETERS, case, faulty, run
 
 TO_NEAREST, TOWARD_ZERO = 0x000, 0xC00  # of <fenv.h> on x86
 
@@ -164,3 +166,50 @@ def test_what_is_kept_of_some_calls_is_no_fault():
         kept[len(kept)] = np.array(x)
 
     assert left(cache)["growing"] == {}
+
+
+def first_call(tmp_path, does):
+    """Run the probe on a kernel that does this once, in a process of its own; what it has changed."""
+    (tmp_path / "once.py").write_text(ONCE.format(does))
+    facts = IsolatedSubject("once.py", tmp_path).probe("left", "conv2d", case(), PARAMETERS)
+    return ";".join(facts["changed"])
+
+
+ONCE = """
+import ctypes, os, resource, signal
+from impls.im2col import conv2d as right
+
+done = []
+
+def conv2d(x, w, b, **parameters):
+    if not done:
+        done.append(True)
+        {}
+    return right(x, w, b, **parameters)
+"""
+LASTING = {
+    "os.close(0)": "where standard input, output and error lead: standard input inode .* -> closed",
+    "os.dup2(2, 0)": "where standard input, output and error lead: standard input inode .* -> inode .*",
+    "os.nice(3)": "the niceness: [0-9]+ -> [0-9]+",
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))": r"the resource limits: RLIMIT_NOFILE .* -> \(99, 99\)",
+    "signal.signal(signal.SIGSEGV, signal.SIG_IGN)": "which signals of crashes are ignored: SIGSEGV False -> True",
+    "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))":
+        r"which signals are blocked: SIG\w+ not there -> blocked, .*, and \d+ more",
+    "signal.signal(signal.SIGALRM, print); signal.alarm(9)": "which interval timers run: ITIMER_REAL False -> True",
+    "signal.setitimer(signal.ITIMER_VIRTUAL, 9)": "which interval timers run: ITIMER_VIRTUAL False -> True",
+    "ctypes.CDLL('libm.so.6').feenableexcept(4)":
+        "which floating-point exceptions trap: FE_DIVBYZERO False -> True",
+}  # fmt: skip
+
+
+@needs_proc
+@pytest.mark.parametrize("does", LASTING)
+def test_what_the_first_call_alone_changes_of_how_a_process_stands_is_told(does, tmp_path):
+    if "feenableexcept" in does and os.uname().machine != "x86_64":
+        pytest.skip("there is no such trap here")
+    assert re.fullmatch(LASTING[does], first_call(tmp_path, does))
+
+
+@needs_proc
+def test_what_the_first_call_may_load_or_begin_is_no_fault(tmp_path):
+    assert first_call(tmp_path, "signal.signal(signal.SIGPIPE, signal.SIG_IGN), signal.signal(30, print)") == ""

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from impls import layouts, outputs, places, registry
+from impls import layouts, outputs, places, registry, surroundings
 from impls.contract import ARRAYS
 from impls.isolation import crash_site, framing, wire
 from impls.isolation.guardian import ASKED, ASKED_PYTHON, die_with_parent
@@ -103,6 +103,7 @@ class Worker:
 
     def __init__(self, settings: dict[str, Any], arrays: int, results: int) -> None:
         self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
+        self.subject.began = surroundings.lasting(shared=True)
         self.given, self.results = Given(arrays), results
         self.outputs, self.copies = Outputs(), Copies()
         outputs.allocate, outputs.ahead = self.outputs.allocate, self.outputs.ahead
