@@ -194,6 +194,13 @@ def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return told
 
 
+def threads() -> int:
+    """Count the threads of this process, quickly; where Linux does not tell, those that Python knows."""
+    with suppress(OSError):
+        return os.stat("/proc/self/task").st_nlink - 2  # a directory for each, and . and ..
+    return threading.active_count()
+
+
 def in_use() -> dict[str, int]:
     """Count what a process may have ever more of, each by what it is called in a message."""
     found = {"threads": threading.active_count()}

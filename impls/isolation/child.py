@@ -27,7 +27,7 @@ from impls.contract import ARRAYS
 from impls.isolation import crash_site, framing, wire
 from impls.isolation.guardian import ASKED, ASKED_PYTHON, die_with_parent
 from impls.isolation.made import OTHER, Made
-from impls.isolation.memory import Copies, Given, Outputs, Results, own
+from impls.isolation.memory import Copies, Given, NoRoomError, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
@@ -125,7 +125,7 @@ class Worker:
     def serve(self, channel: socket.socket, memory: int) -> None:
         """Answer until the parent closes the channel."""
         held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
-        results = Results(self.results)
+        results, self.threads = Results(self.results), surroundings.threads()
         asked = crash_site.Watch([ASKED])
         framing.send(channel, {"pid": os.getpid()})
         while True:
@@ -143,6 +143,7 @@ class Worker:
             answer = self.answer(message, results)
             if watch is not None:
                 watch.end()
+            answer["threads"] = self.started()
             try:
                 framing.send(channel, answer)
             except OSError:  # the parent does not wait for it any more, or the channel was closed here
@@ -167,11 +168,17 @@ class Worker:
             else:
                 found = self.subject.probe(do, operation, arrays, parameters, **options)
             return {"found": wire.encoded(found, results.put), "wrong": self.findings(found)}
+        except NoRoomError as error:
+            return {"wrong": [["full", error.args[0], self.started()]]}
         except BaseException as error:
             name, refusal = type(error).__name__, isinstance(error, ValueError)
             said = text(error)[:5000]
             wrong = [finding for finding in self.findings() if finding[0] != "unwritten"]
             return {"raised": [name, refusal, said], "place": places.noted(error), "wrong": wrong}
+
+    def started(self) -> int:
+        """Count the threads that calls have started and not ended."""
+        return surroundings.threads() - self.threads
 
     def nearest(self, address: int) -> list[Any] | None:
         """Say at which array of the call an address lies: [name, where, bytes]."""

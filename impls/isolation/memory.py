@@ -153,6 +153,10 @@ def own(kind: str) -> int:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith(kind))
 
 
+class NoRoomError(MemoryError):
+    """There is no memory, or no range of addresses, for a slot of so many bytes."""
+
+
 class Slot:
     """Pages between two guards, of a file of memory or of the process's own."""
 
@@ -163,7 +167,7 @@ class Slot:
         self.protection = PROT_READ | PROT_WRITE
         self.base = self.libc.mmap(self.reserved + GUARD, capacity, self.protection, flags, fd, offset)
         if self.base != self.reserved + GUARD:
-            raise MemoryError(f"no room for a guarded slot of {capacity} bytes")
+            raise NoRoomError(capacity)
         self.buffer: Any = (ctypes.c_char * capacity).from_address(self.base)
         self.bytes = self.array(0, np.uint8, (capacity,))
 

@@ -50,6 +50,7 @@ LACKS_MEMORY = re.compile(
     re.IGNORECASE,
 )
 HEAP_LOCKED = "waits for the lock of its own heap, where an assertion of malloc() has failed"
+MANY = 16 + 4 * (os.cpu_count() or 1)  # threads: as many stacks may be why memory is full
 MORE_MEMORY = "; --memory-limit gives calls more"
 MORE_TIME = "; --call-limit gives a call more"
 AFTER_A_HANG = f", which is what calls have after one that hung{MORE_TIME}"
@@ -113,6 +114,7 @@ class Process:
             self._abandon()
             raise
         self.slowest = max(self.slowest, time.perf_counter() - began)
+        self.threads = answer["threads"]
         return answer
 
     def allow(self, seconds: float, hint: str = MORE_TIME) -> None:
@@ -153,7 +155,7 @@ class Process:
         tell.close()
         os.close(printed)
         self.talk: socket.socket | None = None
-        self.ended, self.worker, self.said = True, 0, b""
+        self.ended, self.worker, self.threads, self.said = True, 0, 0, b""
         self.poll = select.poll()
         self.poll.register(self.out, select.POLLIN)
         self.open = [self.status]
@@ -180,7 +182,7 @@ class Process:
         with theirs:
             socket.send_fds(self.status, [b"."], [theirs.fileno()])
         self.poll.register(self.status, select.POLLIN)  # a child of a worker that died may hold its channel open
-        self.ended, self.worker = False, 0
+        self.ended, self.worker, self.threads = False, 0, 0
         self.worker = int(self._answer(self.talk, FORKING)["pid"])
 
     def _abandon(self) -> None:
@@ -278,8 +280,10 @@ class Process:
         most = self.limits.memory * self.at_once
         if code != 0 and most and grown > most * 3 // 4:
             kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory"
+        many = code != 0 and self.threads >= MANY
+        how += f", {running(self.threads)}" if many else ""
         words = self._where() if code < 0 else self._last_words()
-        lacks = kind is OutOfMemory or (most and LACKS_MEMORY.search(words))
+        lacks = kind is OutOfMemory or (most and (many or LACKS_MEMORY.search(words)))
         failure = kind(f"the process {how}{MORE_MEMORY if lacks else ''}{words}")
         failure.site = crash_site.told(self.said)
         return failure
@@ -349,6 +353,11 @@ def _authors(file: str) -> bool:
 def _bridging(file: str) -> bool:
     """Whether a file calls what is no Python: where that hangs there is no other line."""
     return file == str(ROOT / "impls" / "bridges.py")
+
+
+def running(threads: int) -> str:
+    """Tell of threads that may be why a call has failed."""
+    return f"when {threads:,} threads that calls had started, and not ended, were running in it"
 
 
 def words(printed: bytes) -> str:

@@ -14,7 +14,7 @@ from impls import places, probes
 from impls.contract import Declarations
 from impls.files import SpecError
 from impls.isolation import failures, wire
-from impls.isolation.process import LACKS_MEMORY, MORE_MEMORY, Limits, Process, printable
+from impls.isolation.process import LACKS_MEMORY, MANY, MORE_MEMORY, Limits, Process, printable, running
 from impls.subject import Subject
 
 SIDES = ("right", "left")
@@ -185,7 +185,13 @@ def _declared(told: dict[str, Any]) -> Declarations:
 
 
 def blame(kind: str, number: Any, *facts: Any) -> failures.Failure:
-    """Make the failure that the child has found in the memory of a result, or around an input that a probe laid out."""
+    """Make the failure that the child has found in the memory of a result, or around an input that a probe laid out.
+
+    "full": there was none for a slot of so many bytes, when so many more threads ran than before the first call.
+    """
+    if kind == "full":
+        threads = f", {running(facts[0])}" if facts[0] >= MANY else ""
+        return failures.OutOfMemory(f"the process had no memory left for {number:,} bytes{threads}{MORE_MEMORY}")
     if kind == "around":
         return failures.WroteAround(wrote("an input", number, *facts))
     result = number if isinstance(number, str) else "the result" if number == 0 else f"result {number + 1}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -172,3 +173,38 @@ def test_nothing_that_a_terminal_obeys_is_told_of_what_is_printed(tmp_path):
         assert r"\x00\x01" in told
         assert r"\x1b" in told
         assert not any(ord(character) < 32 and character not in "\t\n" for character in told)
+
+
+LEAVES = """
+import os, resource, threading
+from impls import outputs
+
+threading.stack_size(1 << 20)
+
+def out_size(n):
+    for _ in range(n):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return n
+
+def conv2d(x):
+    resource.setrlimit(resource.RLIMIT_DATA, (1 << 20, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    return outputs.unwritten(x.shape, x.dtype)
+
+def avg_pool2d(x):
+    os.abort()
+"""
+
+
+@pytest.mark.parametrize("threads", [1, process.MANY])
+def test_threads_that_calls_have_left_are_told_where_memory_is_full_or_a_call_crashes(threads, tmp_path):
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    subject = IsolatedSubject("leaves.py", tmp_path)
+    told = re.escape(f", {process.running(threads)}") if threads > 1 else ""
+    for operation, kind, words in (
+        ("conv2d", failures.OutOfMemory, "the process had no memory left for 4,096 bytes"),
+        ("avg_pool2d", failures.Crashed, r"the process died of SIGABRT \(Aborted\)"),
+    ):
+        subject.call("out_size", threads)
+        with pytest.raises(kind, match=f"^{words}{told}(; --memory-limit gives calls more)?(\n|$)"):
+            subject.call(operation, X)
+        subject.process.fresh()
