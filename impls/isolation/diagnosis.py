@@ -74,7 +74,7 @@ def site(subject: IsolatedSubject) -> Site:
 
     A process that failed in the midst of memory management cannot tell, and hangs.
     """
-    if subject.failed is None or not isinstance(subject.failed[1], Crashed):
+    if subject.failed is None or not isinstance(subject.failed[1], Crashed | OutOfMemory):
         return Site()
     asked, crash = subject.failed
     limit, subject.process.limit = subject.process.limit, min(subject.process.limit, TELLING)
@@ -114,9 +114,12 @@ def _found(subject: IsolatedSubject, asked: Asked, call: Call) -> Cause | None:
         loose: dict[str, Any] = {"at_edge": (), "writable": everything}
         if not call.fails(**loose):
             return None
-        if subject.process.limits.memory and call.passes(memory=MORE, **loose):
-            told = f"it cannot bear that memory is refused: with {MORE} times --memory-limit it passes"
-            return Cause(still.verdict, told)
+        memory = subject.process.limits.memory
+        more = memory and call.passes(memory=MORE, times=1, **loose)  # it may fill all of that, which takes seconds
+        if more:
+            subject.process.fresh()  # what failed there would be taken to have held so much
+            told = f"it cannot bear that memory beyond the limit of {memory >> 20:,} MiB is refused"
+            return Cause(still.verdict, f"{told}: with {MORE} times --memory-limit it passes")
         if beside := site(subject).beside:  # farther off than an array that lies loose has room around it
             return Cause(BOUNDS, beside)
         wild = type(still).__name__ in ("SIGSEGV", "SIGBUS")
@@ -139,9 +142,9 @@ class Call:
         """Whether the call fails each time."""
         return all(self._failed(side, **how) for _ in range(TIMES))
 
-    def passes(self, side: str = "", **how: Any) -> bool:
+    def passes(self, side: str = "", *, times: int = TIMES, **how: Any) -> bool:
         """Whether the call passes each time."""
-        return not any(self._failed(side, **how) for _ in range(TIMES))
+        return not any(self._failed(side, **how) for _ in range(times))
 
     def _failed(self, side: str, **how: Any) -> bool:
         if time.monotonic() > self.end:

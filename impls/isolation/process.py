@@ -46,7 +46,8 @@ CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory n
 LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
 LACKS_MEMORY = re.compile(
     r"MemoryError|bad_alloc|OutOfMemory|out of memory|can(no|')t allocate|can't start new thread|thread creation failed"
-    r"|pthread_create|Resource temporarily unavailable|no more memory|failed to allocate",
+    r"|pthread_create|Resource temporarily unavailable|failed to allocate|alloc\w*( of .*)? failed"
+    r"|\b(no|not enough|insufficient)( more)? memory",
     re.IGNORECASE,
 )
 HEAP_LOCKED = "waits for the lock of its own heap, where an assertion of malloc() has failed"

@@ -42,7 +42,7 @@ def file(tmp_path_factory):
 
 def site(subject):
     """Tell where the call that fires fails."""
-    with pytest.raises(failures.Crashed):
+    with pytest.raises((failures.Crashed, failures.OutOfMemory)):
         subject.call("conv2d", X, W, None, **FIRES)
     return diagnosis.site(subject).words
 
@@ -72,6 +72,18 @@ def test_a_crash_is_placed_in_its_function_and_line(file, fault, does):
 
 def test_what_the_c_library_was_called_for_is_placed_at_its_caller(file):
     assert re.fullmatch(f"{placed('aborts')}, which called .+", site(IsolatedSubject("faulty.py:aborts", file.parent)))
+
+
+def test_a_crash_for_want_of_memory_is_placed(file):
+    assert " of libfaulty.so" in site(IsolatedSubject("faulty.py:memory", file.parent, Limits(memory=1 << 26)))
+
+
+def test_a_crash_is_placed_where_more_memory_was_tried_before(file):
+    subject = IsolatedSubject("faulty.py:unchecked", file.parent, Limits(memory=1 << 28))
+    site(subject)
+    told = "it cannot bear that memory beyond the limit of 256 MiB is refused: with 8 times --memory-limit it passes"
+    assert diagnosis.cause(subject) == diagnosis.Cause("crashed", told)
+    assert placed("unchecked").split(" of ")[0] in diagnosis.site(subject).words
 
 
 def test_a_stack_that_is_full_is_told(tmp_path):
