@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 
 from impls import layouts, outputs, places, registry, surroundings
+from impls import subject as subjects
 from impls.contract import ARRAYS
 from impls.isolation import crash_site, framing, wire
 from impls.isolation.guardian import ASKED, ASKED_PYTHON, die_with_parent
 from impls.isolation.made import OTHER, Made
-from impls.isolation.memory import Copies, Given, NoRoomError, Outputs, Results, own
+from impls.isolation.memory import Copies, Ended, Given, NoRoomError, Outputs, Results, own
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
@@ -102,6 +103,7 @@ class Worker:
     """An implementation, and the memory that it is given and gives back. Raises ValueError as registry.subject does."""
 
     def __init__(self, settings: dict[str, Any], arrays: int, results: int) -> None:
+        subjects.ended = Ended(settings["ended"]).note
         self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
         self.subject.began = surroundings.lasting(shared=True)
         self.given, self.results = Given(arrays), results

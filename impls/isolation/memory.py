@@ -13,6 +13,7 @@ import fcntl
 import math
 import mmap
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,25 @@ def _written(room: Any, offset: int, size: int) -> list[Any]:
     before, past = np.flatnonzero(room[:offset] != PATTERN), np.flatnonzero(room[offset + size :] != PATTERN)
     found = [["before", int(offset - before[0]), len(before)]] if len(before) else []
     return [*found, ["past", int(past[0]), len(past)]] if len(past) else found
+
+
+class Ended:
+    """How many calls have ended in the child, and when the last one did by the clock that both sides share."""
+
+    def __init__(self, fd: int = -1) -> None:
+        self.fd = memory_file("poolproof-ended") if fd < 0 else fd
+        if fd < 0:
+            os.ftruncate(self.fd, PAGE)
+        self.cells = np.frombuffer(mmap.mmap(self.fd, PAGE), np.float64)
+        os.lseek(self.fd, PAGE, os.SEEK_SET)  # what a kernel writes to a wrong descriptor does not lie there
+
+    def note(self) -> None:
+        """Note that a call has ended now."""
+        self.cells[:2] = self.cells[0] + 1, time.monotonic()
+
+    def get(self) -> tuple[int, float]:
+        """Give their number, and the time."""
+        return int(self.cells[0]), float(self.cells[1])
 
 
 class Results:

@@ -21,7 +21,7 @@ from impls.isolation import crash_site, framing, heap_lock
 from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, crashed
 from impls.isolation.guardian import ASKED, ASKED_PYTHON
 from impls.isolation.heap_lock import DEBUGGING
-from impls.isolation.memory import Arena, Results
+from impls.isolation.memory import Arena, Ended, Results
 
 ROOT = Path(__file__).parents[2]
 STARTING, LONGER = 60.0, 3  # seconds for an import, or so many times the limit of a call
@@ -86,8 +86,9 @@ class Process:
         self.settings["suite"] = os.getpid()
         self.settings["memory"] = limits.memory
         self.limits, self.python = limits, python
-        self.arena, self.results = Arena(), Results()
-        weakref.finalize(self, _close, self.arena.fd, self.results.fd)
+        self.arena, self.results, self.calls = Arena(), Results(), Ended()
+        self.settings["ended"] = self.calls.fd
+        weakref.finalize(self, _close, self.arena.fd, self.results.fd, self.calls.fd)
         self.slowest = 0.0
         self.allow(limits.seconds)
         self.starting = max(STARTING, LONGER * limits.seconds)
@@ -144,12 +145,12 @@ class Process:
         self.status, tell = socket.socketpair()
         self.out, printed = os.pipe()
         os.set_blocking(self.out, False)
-        passed = (tell.fileno(), self.arena.fd, self.results.fd)
+        passed = (tell.fileno(), self.arena.fd, self.results.fd, self.calls.fd)
         # a file of the user's folder must not stand in for one of the standard library
         code = f"import sys; sys.path[:] = [{str(ROOT)!r}, *filter(None, sys.path)]; "
         self.running: subprocess.Popen[bytes] = subprocess.Popen(
             [self.python, "-u", "-c", f"{code}from impls.isolation.guardian import main; main()",
-             *map(str, passed), json.dumps(self.settings)],
+             *map(str, passed[:3]), json.dumps(self.settings)],
             pass_fds=passed, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
             env=environment(), cwd=self.settings["directory"],
         )  # fmt: skip
@@ -227,8 +228,9 @@ class Process:
     # what it says
 
     def _answer(self, channel: socket.socket, seconds: float) -> Any:
-        """Wait for a message. Raises a Failure where none comes."""
-        deadline, received, number = time.monotonic() + seconds, b"", channel.fileno()
+        """Wait for a message, so long for each call that is made. Raises a Failure where none comes."""
+        began, received, number = time.monotonic(), b"", channel.fileno()
+        before, _ = self.calls.get()
         waits: tuple[int, int] | None = None
         if self.worker:
             with contextlib.suppress(ConnectionError):  # it is told below
@@ -239,17 +241,19 @@ class Process:
                     return framing.read(received)
             except ValueError:
                 raise Garbled("it wrote into its channel to the suite") from None
-            left = deadline - time.monotonic()
+            calls, ended = self.calls.get()
+            left = max(began, ended) + seconds - time.monotonic()
             events = self.poll.poll(min(left, LOOKING) * 1000) if left > 0 else ()
             if not events and left > LOOKING:
                 waited, waits = waits, heap_lock.waits(self.worker) if self.worker else None
                 if waits and waits == waited:
                     raise crashed(signal.SIGABRT)(f"the process {HEAP_LOCKED}{self._last_words()}")
-            elif not events:
+            elif not events and self.calls.get()[1] <= ended:
+                after = f", after {calls - before} calls that gave one" if calls > before else ""
                 hint = self.hint if self.worker else "; --call-limit gives it more"
                 stack, site = self._stack(), crash_site.told(self.said)
                 within = f"\n  site   {site.words}" if site.words else ""
-                raise Hung(f"there was no answer in {seconds:.3g} s{hint}{stack}{within}")
+                raise Hung(f"there was no answer in {seconds:.3g} s{after}{hint}{stack}{within}")
             for ready, _ in events:
                 if ready == self.out:
                     self._listen()

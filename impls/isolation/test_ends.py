@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from impls.isolation import failures
+from impls.isolation.process import Limits
 from impls.isolation.subject import IsolatedSubject
 from impls.isolation.test_faults import FIRES, RESTS, W, X
 
@@ -101,6 +102,30 @@ def test_a_child_that_returns_from_a_call_writes_into_no_results(tmp_path):
     end = time.monotonic() + 1
     while time.monotonic() < end:
         assert (subject.call("conv2d", X, W, None, **RESTS) == 2).all()
+
+
+SLOW = """
+import time
+from impls.im2col import conv2d as right
+
+calls = []
+
+def conv2d(x, w, b, **p):
+    calls.append(1)
+    time.sleep(0.4 if len(calls) % 6 else 60)
+    return right(x, w, b, **p)
+"""
+
+
+def test_each_call_of_several_has_the_time_of_one(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    subject = IsolatedSubject("slow.py", tmp_path, Limits(seconds=1.0))
+    assert subject.probe("repeats", "conv2d", (X, W, None), RESTS, times=5)["distinct"] == 1
+    subject.process.fresh()
+    began = time.monotonic()
+    with pytest.raises(failures.Hung, match="there was no answer in 1 s, after 5 calls that gave one; --call-limit"):
+        subject.probe("repeats", "conv2d", (X, W, None), RESTS, times=20)
+    assert 3.0 < time.monotonic() - began < 5.0
 
 
 def test_a_child_that_returns_from_a_call_makes_no_further_ones(tmp_path):
