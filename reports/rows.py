@@ -31,6 +31,7 @@ VERDICTS = {
     "raised": "it raised something else where the contract owes an answer",
     "nondeterministic": "the same call gave other bits",
     "left its process changed": "after a call a mode was another, or a thread, a file or memory stayed in use",
+    "printed too much": "a call printed so much that nothing else in a log is found",
     "no verdict": "it was planned, and the run or its process ended before it answered",
     "mistrusted": "nothing differs, yet the evidence is too thin to call it agreement",
     "expected": "it fails, and the user has listed it with a reason",

@@ -18,7 +18,7 @@ import numpy as np
 
 from impls.contract import ARRAYS
 from impls.isolation.crash_site import Site
-from impls.isolation.failures import Crashed, Failure, Hung, LeftUnwritten, OutOfMemory, WroteAround
+from impls.isolation.failures import Crashed, Failure, Hung, LeftUnwritten, OutOfMemory, Printed, WroteAround
 from impls.isolation.process import HEAP_LOCKED
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
@@ -60,7 +60,7 @@ def cause(subject: IsolatedSubject) -> Cause | None:
     if subject.failed is None:
         return None
     asked, failure = subject.failed
-    if isinstance(failure, Hung | OutOfMemory | WroteAround | LeftUnwritten):
+    if isinstance(failure, Hung | OutOfMemory | Printed | WroteAround | LeftUnwritten):
         return None  # it says by itself what was done
     if type(failure).__name__ == "SIGABRT" and (HEAP_LOCKED in str(failure) or HEAP.search(str(failure))):
         return Cause(BOUNDS, STACKED if STACK.search(str(failure)) else HEAPED)

@@ -39,6 +39,12 @@ class Hung(Failure):
     verdict = "hung"
 
 
+class Printed(Failure):
+    """A call printed more than a log bears."""
+
+    verdict = "printed too much"
+
+
 class WroteAround(Failure):
     """Memory before or behind a result was written."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from impls.isolation import crash_site, framing, heap_lock
-from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, crashed
+from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, Printed, crashed
 from impls.isolation.guardian import ASKED, ASKED_PYTHON
 from impls.isolation.heap_lock import DEBUGGING
 from impls.isolation.memory import Arena, Ended, Results
@@ -33,6 +33,7 @@ LOOKING = 0.5  # seconds between two looks at whether a process waits for the lo
 SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
 ALL_ENDING = 10.0  # seconds in which all that it has begun ends
+LOUD = 1 << 20  # bytes that a call may print
 KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
@@ -92,7 +93,7 @@ class Process:
         self.slowest = 0.0
         self.allow(limits.seconds)
         self.starting = max(STARTING, LONGER * limits.seconds)
-        self.printed, self.at_once = b"", 1
+        self.printed, self.loud, self.at_once = b"", 0, 1
         self._start()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class Process:
             self._again()
         assert self.talk is not None
         self._listen()
-        self.said, self.at_once = b"", message["at_once"]
+        self.said, self.loud, self.at_once = b"", 0, message["at_once"]
         began = time.perf_counter()
         try:
             with contextlib.suppress(ConnectionError):  # it is told in the answer
@@ -257,6 +258,8 @@ class Process:
             for ready, _ in events:
                 if ready == self.out:
                     self._listen()
+                    if self.worker and self.loud > LOUD * (self.calls.get()[0] - before + self.at_once):
+                        raise Printed(f"it printed more than {LOUD >> 20} MiB in one call{self._last_words()}")
                 elif ready == number:
                     more = b""
                     with contextlib.suppress(ConnectionError):
@@ -341,6 +344,7 @@ class Process:
             more = os.read(self.out, 1 << 17)
             if not more:  # whatever had it open has ended
                 self.poll.unregister(self.out)
+            self.loud += len(more)
             self.said = (self.said + more)[-KEPT:]
             self.printed = (self.printed + more)[-KEPT:]
 

@@ -138,6 +138,23 @@ def test_a_child_that_returns_from_a_call_makes_no_further_ones(tmp_path):
     assert growing["processes"] == (16, 16)
 
 
+PRINTS = """
+from impls.im2col import conv2d as right
+
+def conv2d(x, w, b, **p):
+    print("x" * 300_000)
+    return right(x, w, b, **p)
+"""
+
+
+def test_what_several_calls_print_is_held_against_each(tmp_path):
+    (tmp_path / "prints.py").write_text(PRINTS)
+    subject = IsolatedSubject("prints.py", tmp_path)
+    assert subject.probe("repeats", "conv2d", (X, W, None), RESTS, times=8)["distinct"] == 1
+    for _ in range(8):
+        subject.call("conv2d", X, W, None, **RESTS)
+
+
 STOPS = """
 import os, signal
 from impls.im2col import conv2d as right

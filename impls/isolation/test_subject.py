@@ -82,7 +82,7 @@ def fork():
     return os.fork() and 7
 
 def spam():
-    for _ in range(200):
+    for _ in range(12):
         os.write(1, b"x" * 65536)
     sys.stderr.write("y" * 1000)
     return 5

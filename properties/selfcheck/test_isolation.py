@@ -54,6 +54,7 @@ GUARDED = FOUND.keys() - {
     "after_free",
 }  # what shows in guarded memory only
 SLOW = {
+    "endless_spam": ("printed too much", "it printed more than 1 MiB in one call"),
     "loops": ("hung", "there was no answer in 3 s"),
     "memory": ("crashed", "MiB of memory"),
 }
