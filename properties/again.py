@@ -55,7 +55,8 @@ def tried(item: pytest.Function, examiner: Examiner, law: Law, *, flaky: bool, a
             verdict, kind=NONDETERMINISTIC, message=f"{often}; when it did:\n{verdict.message}"
         ), ""
     if flaky and not all(runs):
-        return verdict, "tried again"
+        passed = runs.count(False)
+        return verdict, f"tried again {len(runs)} times" if passed == len(runs) else f"the first {passed} times"
     if not alone:
         return verdict, ""
     passes = not runs[0] if isolated else _passes_alone(item, examiner.subject.spec, case)
@@ -87,9 +88,14 @@ def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:
             found.append(None)
         except AssertionError:
             found.append(examiner.failure[1])  # type: ignore[index]
-        if len(found) == TIMES:
+        if len(found) >= TIMES and not _begins_to_fail([each is not None for each in found]):
             break
     return found
+
+
+def _begins_to_fail(runs: list[bool]) -> bool:
+    """Whether the last few alone fail, so that more would tell whether it fails from there on."""
+    return 0 < runs.count(True) < FEW and not _varies(runs)
 
 
 def _varies(runs: list[bool]) -> bool:

@@ -13,6 +13,13 @@ from reports import ledger
 
 EXACTLY = f"{VALUES}::test_output_equals_the_definition_exactly"
 FILES = {
+    "each_twentieth.py": """
+from impls import im2col
+calls = []
+def conv2d(x, w, b, **p):
+    calls.append(1)
+    return im2col.conv2d(x, w, b, **p) + (len(calls) % 20 == 0)
+""",
     "counts.py": """
 from impls import im2col
 calls = 0
@@ -93,8 +100,14 @@ def test_what_does_not_happen_again_is_said_to_come_and_go(here):
     done = run(here, EXACTLY, "--impl=counts.py", *QUICK)
     assert done.returncode == 1
     assert "counts.py: conv2d differs" in done.stdout
-    assert "tried again, this case passes: what is returned depends on earlier calls, or varies" in done.stdout
+    assert "tried again 20 times, this case passes: what is returned depends on earlier calls, or varies" in done.stdout
     assert "--case=" not in done.stdout
+
+
+def test_what_fails_in_each_twentieth_call_is_said_to_vary_with_how_often(here):
+    done = run(here, EXACTLY, "--impl=each_twentieth.py", *QUICK)
+    assert "each_twentieth.py: conv2d nondeterministic" in done.stdout
+    assert "it failed in 1 of 21 further runs" in done.stdout
 
 
 def test_what_fails_after_other_calls_alone_is_said_to_depend_on_them(here):
