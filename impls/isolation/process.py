@@ -22,6 +22,7 @@ from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory
 from impls.isolation.guardian import ASKED, ASKED_PYTHON
 from impls.isolation.heap_lock import DEBUGGING
 from impls.isolation.memory import Arena, Ended, Results
+from impls.isolation.printed import KEPT, folded, words
 
 ROOT = Path(__file__).parents[2]
 STARTING, LONGER = 60.0, 3  # seconds for an import, or so many times the limit of a call
@@ -34,7 +35,6 @@ SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
 ALL_ENDING = 10.0  # seconds in which all that it has begun ends
 LOUD = 1 << 20  # bytes that a call may print
-KEPT, TOLD = 1 << 16, 2000  # bytes of what is printed that are kept, and characters that are told
 
 SECRET = re.compile(
     r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PASSFILE|CREDENTIAL|COOKIE|(_|API|ACCESS|PRIVATE)_?KEY|_PWD$"
@@ -42,7 +42,6 @@ SECRET = re.compile(
     re.IGNORECASE,
 )
 LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@|\b(pwd|password)\s*=", re.IGNORECASE)  # in an address, or to a database
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal obeys, but for tabs and ends of lines
 CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory not written shows, heaps are checked
 LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
 LACKS_MEMORY = re.compile(
@@ -59,10 +58,6 @@ AFTER_A_HANG = f", which is what calls have after one that hung{MORE_TIME}"
 # what faulthandler prints
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
 THREAD = re.compile(r"^(Current thread|Thread) 0x.*\n", re.MULTILINE)
-STACK = re.compile(
-    r"Fatal Python error: .*\n?|^(Current thread|Thread 0x|Stack \(most|  File |  <no Python|Extension modules:).*\n?",
-    re.MULTILINE,
-)
 CALLERS = {str(ROOT / "impls" / name) for name in ("subject.py", "probes.py", "bridges.py", "outputs.py")}
 
 
@@ -131,9 +126,9 @@ class Process:
         self.printed = b""
 
     def heard(self) -> str:
-        """Tell the end of what the implementation has printed since."""
+        """Tell the end of what the implementation has printed since, equal lines once."""
         self._listen()
-        return words(self.printed)[-TOLD:]
+        return folded(words(self.printed).splitlines(), more=len(self.printed) >= KEPT)
 
     def fresh(self) -> None:
         """Put a worker that has not been called in the place of this one."""
@@ -332,9 +327,9 @@ class Process:
         return self._last_words()
 
     def _last_words(self) -> str:
-        """The last lines that it has printed, faulthandler's left out."""
-        lines = words(self.said).splitlines()
-        return "".join(f"\n  said   {line[:200]}" for line in lines[-2:])
+        """The last two different lines that it has printed, faulthandler's left out."""
+        lines = [*dict.fromkeys(reversed(words(self.said).splitlines()))][:2]
+        return "".join(f"\n  said   {line[:200]}" for line in reversed(lines))
 
     def _listen(self) -> None:
         """Take what was printed, and keep its end."""
@@ -367,18 +362,6 @@ def _bridging(file: str) -> bool:
 def running(threads: int) -> str:
     """Tell of threads that may be why a call has failed."""
     return f"when {threads:,} threads that calls had started, and not ended, were running in it"
-
-
-def words(printed: bytes) -> str:
-    """Read what was printed, without what faulthandler prints, and nothing in it that a terminal obeys."""
-    if len(printed) >= KEPT:  # it begins anywhere in a line
-        printed = printed.partition(b"\n")[2] or printed
-    return printable(STACK.sub("", crash_site.LINE.sub("", printed.decode(errors="replace"))).strip())
-
-
-def printable(text: str) -> str:
-    """Spell the characters that a terminal would obey."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.replace("\r\n", "\n"))
 
 
 def environment() -> dict[str, str]:

@@ -14,7 +14,8 @@ from impls import places, probes
 from impls.contract import Declarations
 from impls.files import SpecError
 from impls.isolation import failures, wire
-from impls.isolation.process import LACKS_MEMORY, MANY, MORE_MEMORY, Limits, Process, printable, running
+from impls.isolation.printed import printable
+from impls.isolation.process import LACKS_MEMORY, MANY, MORE_MEMORY, Limits, Process, running
 from impls.subject import Subject
 
 SIDES = ("right", "left")

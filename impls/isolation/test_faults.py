@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from impls.isolation import diagnosis, failures, faulty
-from impls.isolation.process import KEPT, LEAST, Limits
+from impls.isolation.printed import KEPT
+from impls.isolation.process import LEAST, Limits
 from impls.isolation.subject import SIDES, IsolatedSubject
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler here")
