@@ -98,7 +98,7 @@ static void fail_an_assertion(void)
     free(blocks[30]);
     sink = malloc(100000) != NULL; /* which puts the free block into its list */
     ((volatile size_t *)blocks[30])[-1] = 0x21;
-    sink = malloc(20000) != NULL;
+    for (int i = 0; i < 200; i++) sink = malloc(20000) != NULL; /* of smaller holes first, if there are any */
 }
 
 static int zero(void) { volatile int none = 0; return none; }
