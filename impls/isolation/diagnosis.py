@@ -92,7 +92,8 @@ def poison(got: str, dtype: str) -> str:
     if re.fullmatch(r"-?\d+", got):
         value = int(got) % (1 << 64)
         halves = [half for half in (value >> 32, value % (1 << 32)) if half in HALVES]
-        return f"half of it was never written: there every byte is 0x{halves[0] % 256:x}" if halves else ""
+        if halves:
+            return f"half of it was never written: there every byte is 0x{halves[0] % 256:x}"
     number = _number(got)
     if dtype not in ("float32", "float64"):
         return ""
