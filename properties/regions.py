@@ -76,7 +76,12 @@ def _not_plain_and_ragged(case: Case) -> bool:
 
 def _reaches_far(case: Case) -> bool:
     axes = (case.geometry.vertical, case.geometry.horizontal)
-    return any(axis.reach > 64 + axis.pad_before + axis.pad_after for axis in axes)
+    return any(axis.extent <= 64 and axis.reach > 64 + axis.pad_before + axis.pad_after for axis in axes)
+
+
+def _padding_undone(case: Case) -> bool:
+    axis = case.geometry.horizontal
+    return axis.out >= 2 and axis.pad_before >= 2 and axis.size == (axis.out - 1) * axis.stride + axis.reach
 
 
 def _uneven_padding(case: Case) -> bool:
@@ -161,7 +166,8 @@ REGIONS = {
         "an image of one row or column, and more than 32 channels in a group", _one_line_of_many_channels
     ),
     "columns_in_padding": Region("columns of the filters that meet nothing but padding", _columns_in_padding),
-    "reaches_far": Region("a filter that reaches over more than 64 cells and the padding", _reaches_far),
+    "reaches_far": Region("a filter of up to 64 cells that reaches over more and the padding", _reaches_far),
+    "padding_undone": Region("rows with as many outputs as without their padding", _padding_undone),
     "windows_in_padding": Region("windows that hold no cell of the image", _windows_in_padding),
     "evenly_dilated": Region("square filters with one dilation, above 1, along both axes", _evenly_dilated),
     "stride_1": Region("a stride of 1 along both axes", lambda case: {*case.geometry.sizes["S"]} == {1}),
