@@ -190,7 +190,7 @@ def conv2d(x, w, b, **parameters):
 LASTING = {
     "os.close(0)": "where standard input, output and error lead: standard input inode .* -> closed",
     "os.dup2(2, 0)": "where standard input, output and error lead: standard input inode .* -> inode .*",
-    "os.nice(3)": "the niceness: [0-9]+ -> [0-9]+",
+    "os.nice(3)": "the niceness: -?[0-9]+ -> -?[0-9]+",
     "resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))": r"the resource limits: RLIMIT_NOFILE .* -> \(99, 99\)",
     "signal.signal(signal.SIGSEGV, signal.SIG_IGN)": "which signals of crashes are ignored: SIGSEGV False -> True",
     "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))":
