@@ -32,6 +32,7 @@ from impls.isolation.memory import Copies, Ended, Given, NoRoomError, Outputs, R
 
 STACKS = 32 << 20  # bytes that the threads of one core may take for stacks
 EXPANSION = 64  # bytes that a call may take for each byte of its arrays: im2col of a 7 by 7 window takes 49
+COUNTING = 0.05  # seconds for which a count of threads is taken to hold
 ENDING = 0.02  # seconds that a thread which has ended may still be counted
 
 
@@ -128,6 +129,7 @@ class Worker:
         """Answer until the parent closes the channel."""
         held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
         results, self.threads = Results(self.results), surroundings.threads()
+        self.counted, self.running = 0.0, 0
         asked = crash_site.Watch([ASKED])
         framing.send(channel, {"pid": os.getpid()})
         while True:
@@ -179,8 +181,10 @@ class Worker:
             return {"raised": [name, refusal, said], "place": places.noted(error), "wrong": wrong}
 
     def started(self) -> int:
-        """Count the threads that calls have started and not ended."""
-        return surroundings.threads() - self.threads
+        """Count the threads that calls have started and not ended, as they were a moment ago at most."""
+        if time.monotonic() > self.counted + COUNTING:
+            self.counted, self.running = time.monotonic(), surroundings.threads() - self.threads
+        return self.running
 
     def nearest(self, address: int) -> list[Any] | None:
         """Say at which array of the call an address lies: [name, where, bytes]."""

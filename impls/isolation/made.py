@@ -59,6 +59,8 @@ class Made(Pool):
 
     def findings(self, found: Any) -> list[Any]:
         """Tell what was written around the arrays, and what of those that are returned was never written."""
+        if not self.folders:
+            return []
         results = [each for each in (found if isinstance(found, tuple) else (found,)) if isinstance(each, np.ndarray)]
         told = []
         for slot, offset, size, empty, _ in self.living + self.taken:

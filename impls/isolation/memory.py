@@ -106,16 +106,17 @@ class Ended:
         self.fd = memory_file("poolproof-ended") if fd < 0 else fd
         if fd < 0:
             os.ftruncate(self.fd, PAGE)
-        self.cells = np.frombuffer(mmap.mmap(self.fd, PAGE), np.float64)
+        self.cells = memoryview(mmap.mmap(self.fd, PAGE)).cast("d")
         os.lseek(self.fd, PAGE, os.SEEK_SET)  # what a kernel writes to a wrong descriptor does not lie there
 
     def note(self) -> None:
         """Note that a call has ended now."""
-        self.cells[:2] = self.cells[0] + 1, time.monotonic()
+        self.cells[0] += 1
+        self.cells[1] = time.monotonic()
 
     def get(self) -> tuple[int, float]:
         """Give their number, and the time."""
-        return int(self.cells[0]), float(self.cells[1])
+        return int(self.cells[0]), self.cells[1]
 
 
 class Results:
