@@ -42,6 +42,7 @@ def tried(item: pytest.Function, examiner: Examiner, law: Law, *, flaky: bool, a
         process = examiner.subject.process
         process.fresh()
         process.limit = max(process.limit, HANGING * process.limits.seconds)
+        process.memory = process.limits.memory
     found = _runs(examiner, law, case)
     examiner.failure = case, verdict
     runs = [each is not None for each in found]

@@ -64,7 +64,7 @@ def main() -> None:
             if fork:
                 die_with_parent(signal.SIGKILL, template)
             tell.close()  # which is not for what is written to a wrong descriptor
-            worker.serve(channel, settings["memory"])
+            worker.serve(channel)
             os._exit(0)
         channel.close()
         _, ended, used = os.wait4(pid, 0)
@@ -125,9 +125,9 @@ class Worker:
             "supports": subject.has_supports,
         }
 
-    def serve(self, channel: socket.socket, memory: int) -> None:
+    def serve(self, channel: socket.socket) -> None:
         """Answer until the parent closes the channel."""
-        held, most = own("VmData"), memory + (os.cpu_count() or 1) * STACKS
+        held, stacks = own("VmData"), (os.cpu_count() or 1) * STACKS
         results, self.threads = Results(self.results), surroundings.threads()
         self.counted, self.running = 0.0, 0
         asked = crash_site.Watch([ASKED])
@@ -137,8 +137,9 @@ class Worker:
             if message is None:
                 return
             results.used = 0
-            if memory:
-                limit = held + most * message["at_once"] + EXPANSION * message["bytes"]
+            if message["memory"]:
+                most = (message["memory"] + stacks) * message["at_once"]
+                limit = held + most + EXPANSION * message["bytes"]
                 most_there_is = resource.getrlimit(resource.RLIMIT_DATA)[1]  # which only root may raise
                 if most_there_is != resource.RLIM_INFINITY:
                     limit = min(limit, most_there_is)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import math
 import mmap
 import os
@@ -22,7 +23,7 @@ PAGE = mmap.PAGESIZE
 GUARD = 1 << 26  # bytes on each side of a slot: an access so far out still meets it
 SLACK = 1 << 16  # bytes on each side of an array that lies loose
 PATTERN = 0xA5
-SPARE, SPARE_SIZE = 8, 1 << 24  # slots of one size that are kept for later results, and how large they may be
+SPARE, SPARE_SIZE = 64, 1 << 24  # slots of one size that are kept for later results, and how large they may be in all
 
 PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
 _SHARED, _PRIVATE, _FIXED, _ANONYMOUS, _NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
@@ -94,9 +95,13 @@ class Arena:
 
 def _written(room: Any, offset: int, size: int) -> list[Any]:
     """Tell where the pattern around the bytes of an array was written: ["before" or "past", bytes from it, bytes]."""
-    before, past = np.flatnonzero(room[:offset] != PATTERN), np.flatnonzero(room[offset + size :] != PATTERN)
-    found = [["before", int(offset - before[0]), len(before)]] if len(before) else []
-    return [*found, ["past", int(past[0]), len(past)]] if len(past) else found
+    found = []
+    for side, part in (("before", room[:offset]), ("past", room[offset + size :])):
+        other = part != PATTERN
+        if other.any():
+            first = int(other.argmax())
+            found.append([side, offset - first if side == "before" else first, int(other.sum())])
+    return found
 
 
 class Ended:
@@ -159,6 +164,7 @@ class Results:
 # --- the child's side -------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=1)
 def _libc() -> Any:
     libc: Any = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
@@ -253,7 +259,7 @@ class Pool:
         """Start a message, whose arrays lie on that side of their slots, or loose and so many bytes further."""
         for slot, *_ in self.taken:
             kept = self.free.setdefault(slot.capacity, [])
-            if len(kept) < SPARE and slot.capacity <= SPARE_SIZE:
+            if len(kept) < min(SPARE, SPARE_SIZE // slot.capacity):
                 kept.append(slot)
             else:
                 slot.release()

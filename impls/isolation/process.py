@@ -35,6 +35,7 @@ SPEAKING = 0.05  # seconds in which a process that hangs tells where
 ENDING = 2.0  # seconds in which a process that has closed its channel ends
 ALL_ENDING = 10.0  # seconds in which all that it has begun ends
 LOUD = 1 << 20  # bytes that a call may print
+LESS = 8  # after a call that took all memory, others have so many times less
 
 SECRET = re.compile(
     r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PASSFILE|CREDENTIAL|COOKIE|(_|API|ACCESS|PRIVATE)_?KEY|_PWD$"
@@ -53,6 +54,7 @@ LACKS_MEMORY = re.compile(
 HEAP_LOCKED = "waits for the lock of its own heap, where an assertion of malloc() has failed"
 MANY = 16 + 4 * (os.cpu_count() or 1)  # threads: as many stacks may be why memory is full
 MORE_MEMORY = "; --memory-limit gives calls more"
+AFTER_ALL_OF_IT = ", which is what calls have after one that took all memory"
 MORE_TIME = "; --call-limit gives a call more"
 AFTER_A_HANG = f", which is what calls have after one that hung{MORE_TIME}"
 # what faulthandler prints
@@ -80,7 +82,6 @@ class Process:
     ) -> None:
         self.settings: dict[str, Any] = {"spec": spec, "directory": str(directory), "fork": fork}
         self.settings["suite"] = os.getpid()
-        self.settings["memory"] = limits.memory
         self.limits, self.python = limits, python
         self.arena, self.results, self.calls = Arena(), Results(), Ended()
         self.settings["ended"] = self.calls.fd
@@ -89,6 +90,7 @@ class Process:
         self.allow(limits.seconds)
         self.starting = max(STARTING, LONGER * limits.seconds)
         self.printed, self.loud, self.at_once = b"", 0, 1
+        self.memory = limits.memory
         self._start()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +100,7 @@ class Process:
         assert self.talk is not None
         self._listen()
         self.said, self.loud, self.at_once = b"", 0, message["at_once"]
+        message["memory"] = self.memory
         began = time.perf_counter()
         try:
             with contextlib.suppress(ConnectionError):  # it is told in the answer
@@ -106,6 +109,8 @@ class Process:
         except Failure as failure:
             if isinstance(failure, Hung) and (less := max(LEAST, PATIENCE * self.slowest)) < self.limit:
                 self.allow(less, AFTER_A_HANG)
+            if isinstance(failure, OutOfMemory):
+                self.memory = self.limits.memory // LESS
             self._again()
             raise
         except BaseException:  # such as Ctrl-C: an answer that comes late is not the next one's
@@ -120,9 +125,10 @@ class Process:
         self.limit, self.hint = seconds, hint
 
     def calm(self) -> None:
-        """Give calls the whole time limit again, and forget what was printed."""
+        """Give calls the whole time limit and memory again, and forget what was printed."""
         self._listen()
         self.allow(self.limits.seconds)
+        self.memory = self.limits.memory
         self.printed = b""
 
     def heard(self) -> str:
@@ -280,9 +286,10 @@ class Process:
         how = f"died of {kind.__name__} ({kind.__doc__})" if code < 0 else f"ended itself, with status {code}"
         if code == 0:
             how += ", or closed its channel to the suite"
-        most = self.limits.memory * self.at_once
+        most = self.memory * self.at_once
         if code != 0 and most and grown > most * 3 // 4:
-            kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory"
+            less = AFTER_ALL_OF_IT if self.memory < self.limits.memory else ""
+            kind, how = OutOfMemory, f"{how}, when it had taken {grown >> 20:,} MiB of memory{less}"
         many = code != 0 and self.threads >= MANY
         how += f", {running(self.threads)}" if many else ""
         words = self._where() if code < 0 else self._last_words()

@@ -215,6 +215,18 @@ def test_what_takes_all_memory_is_told_from_what_crashes(having):
         having("memory", limits=Limits(memory=1 << 28)).call("conv2d", X, W, None, **FIRES)
 
 
+def test_after_a_call_that_took_all_memory_others_have_less_of_it_until_the_next_property_begins(having):
+    subject, taken = having("memory", limits=Limits(memory=1 << 28)), []
+    for _ in range(2):
+        for _ in range(2):
+            with pytest.raises(failures.OutOfMemory) as caught:
+                subject.call("conv2d", X, W, None, **FIRES)
+            taken.append(int(re.search(r"taken (\d+) MiB", str(caught.value))[1]))
+        assert "which is what calls have after one that took all memory" in str(caught.value)
+        subject.begin()
+    assert min(taken[::2]) - max(taken[1::2]) > 150  # of the 256 MiB, and 32 for the stacks of each core
+
+
 TAKES = """
 import os, threading
 import numpy as np
