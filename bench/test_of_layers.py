@@ -51,6 +51,7 @@ def shape(name):
         ("mobilenet-dw-14-512-s2", (7, 7, 512)),
         ("cifar10-conv", (32, 32, 12)),
         ("cifar10-pool", (16, 16, 12)),
+        ("cifar10-fc", (1, 1, 10)),
         ("large-31", (128, 128, 8)),
     ],
 )
@@ -120,7 +121,7 @@ def test_large_windows_and_the_small_network():
         (15, 128),
         (31, 128),
     ]
-    assert CIFAR10[0].geometry.w_shape == (12, 3, 3, 3)
+    assert [layer.geometry.w_shape for layer in CIFAR10] == [(12, 3, 3, 3), (10, 12, 16, 16)]
 
 
 def test_pools_are_plain_overlapping_average_l2_and_global():
