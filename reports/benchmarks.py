@@ -178,7 +178,7 @@ def load(file: str | os.PathLike[str]) -> Benchmarks:
 def fact(value: Any) -> str:
     """Write a fact of a machine in a line."""
     if isinstance(value, list):
-        return " ".join(map(fact, value))
+        return " ".join(filter(None, map(fact, value)))
     if isinstance(value, dict):
         named = value.get("brand_raw") or [value.get("name"), value.get("version")]
         threads = value.get("threads")

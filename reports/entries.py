@@ -223,7 +223,7 @@ def number_of(value: Any, name: str, where: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{named} must be a number, got {reprlib.repr(value)}")
     if not -MOST <= value <= MOST:
-        raise ValueError(f"{named} must be at most {MOST:g}, got {'a greater one' if value == value else 'none'}")
+        raise ValueError(f"{named} must be at most {MOST:g}, got {'a greater one' if value == value else 'NaN'}")
     return float(value)
 
 

@@ -206,14 +206,21 @@ def group_ratio(shifts: Sequence[float], noise: float, drift: float, rate: float
 
     Two errors add up in squares: that of the mean, by Student and the group's own spread, which heavy tails widen; and
     what all timings of a run have in common, which no number of timings makes smaller: `noise`, a standard deviation of
-    logarithms, and at least `SHARED`. What the machine itself took longer or shorter, `drift`, may explain as much.
+    logarithms, and at least `SHARED`. What the machine itself took longer or shorter, `drift`, is divided out, and half
+    of it, on the scale of logarithms, is added to the interval: not all work slows down alike.
     """
     logs = np.log(np.asarray(shifts, float))
     level = 1 - rate / groups / 2
     error = student(level, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    reach = math.hypot(error, NORMAL.inv_cdf(level) * max(noise, SHARED)) + abs(math.log(drift))
-    value, reach = math.exp(float(logs.mean())), math.exp(min(reach, 300.0))
+    reach = math.hypot(error, NORMAL.inv_cdf(level) * max(noise, SHARED)) + abs(math.log(drift)) / 2
+    value, reach = math.exp(float(logs.mean())) / drift, math.exp(min(reach, 300.0))
     return Interval(value, value / reach, value * reach)
+
+
+def sign_test(more: int, less: int) -> float:
+    """Give the chance of so many or more of one sign among as many, where both signs are as likely."""
+    n = more + less
+    return sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n
 
 
 def differs(ratio: Ratio, floor: Floor | None) -> bool:

@@ -140,7 +140,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, document, spoil
         (changed(cpu_seconds=[1, "x"]), "damaged: cpu_seconds must be a number, got 'x'"),
         (changed(cpu_seconds=[1, None]), "damaged: cpu_seconds must be numbers of at least 0"),
         (changed(cpu_seconds=[1, -1]), "damaged: cpu_seconds must be numbers of at least 0"),
-        (changed(cpu_seconds=[1, float("nan")]), r"damaged: cpu_seconds must be at most 1e\+18, got none"),
+        (changed(cpu_seconds=[1, float("nan")]), r"damaged: cpu_seconds must be at most 1e\+18, got NaN"),
         (changed(cpu_seconds=[0, 0, 1]), "damaged: a median of 0 seconds"),
         (changed(macs=10**400), r"macs must be at most 1e\+18, got a greater one"),
         (changed(macs=True), "damaged: macs must be a number, got True"),
