@@ -147,8 +147,8 @@ MOBILENET = (
 
 LARGE = tuple(convolution(f"large-{F}", C=8, K=8, W=128, F=F, P=F // 2) for F in (7, 15, 31))
 
-# CS231n, "Architecture Overview": INPUT - CONV - RELU - POOL - FC on 32x32x3, with 12 filters. FC is a convolution whose
-# window is all of its 16x16x12, as "Converting FC layers to CONV layers" has it.
+# CS231n, "Architecture Overview": INPUT - CONV - RELU - POOL - FC on 32x32x3, with 12 filters. FC is a convolution
+# whose window is all of its 16x16x12, as "Converting FC layers to CONV layers" has it.
 CIFAR10 = (
     convolution("cifar10-conv", C=3, K=12, W=32, F=3, P=1, bias=True),
     convolution("cifar10-fc", C=12, K=10, W=16, F=16, bias=True),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
-import runpy
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -38,9 +38,10 @@ def from_file(spec: str, path: Path, name: str | None) -> tuple[object, tuple[st
     """
     if not path.is_file():
         raise SpecError(f"{spec}: {no_file(path)}")
+    called = _module_name(path)
     with _importable(path.parent), _warning():
         try:
-            found = runpy.run_path(str(path))
+            found = vars(_module(path, called))
         except (Exception, SystemExit) as error:
             raise failed(spec, "fails to import", error, str(path)) from error
     beside, ours = _imports(path)
@@ -56,6 +57,35 @@ def from_file(spec: str, path: Path, name: str | None) -> tuple[object, tuple[st
     if beside:
         script.append(f"sys.path.insert(0, {str(path.parent)!r})")
     return namespace, (*script, f"implementation = {made}")
+
+
+def _module(path: Path, name: str) -> ModuleType:
+    """Run a file as a module of that name, and keep no bytecode: a file that is changed is run as it is."""
+    module = ModuleType(name)
+    module.__file__, module.__spec__ = str(path), importlib.util.spec_from_file_location(name, path)
+    before, sys.modules[name] = sys.modules.get(name), module
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
+    except BaseException:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+        raise
+    return module
+
+
+def _module_name(path: Path) -> str:
+    """Name the module that a file becomes: as it is called, unless another module is called so."""
+    stem = path.stem
+    if not stem.isidentifier():
+        return f"implementation_{re.sub(r'[^0-9a-zA-Z_]', '_', stem)}"
+    try:
+        known = sys.modules.get(stem)
+        origin = getattr(known, "__file__", "") if known else getattr(importlib.util.find_spec(stem), "origin", None)
+    except (ImportError, ValueError):  # a module that has no spec, such as __main__
+        origin = ""
+    return stem if origin is None or Path(origin or "/") == path else f"implementation_{stem}"
 
 
 @contextmanager

@@ -27,17 +27,18 @@ import numpy as np
 from impls import outputs
 
 ENDING = 0.3  # seconds that what calls have begun may take to end
-MEMORY = "bytes of memory"
-LEAST = {MEMORY: 200}  # that is taken for more; 1 of all else
+MEMORY, MAPPED = "bytes of memory", "bytes of memory that malloc has not given"
+LEAST = {MEMORY: 200, MAPPED: 8 * resource.getpagesize()}  # that is taken for more; 1 of all else
 HALF = 2.0**-53  # of the last place of 1
 TO_NEAREST = (1 + 2.0**-53, 1 + 3 * 2.0**-53, -1 - 2.0**-53)  # as Python's compiler has rounded them
+LAST_OF_LONG = np.finfo(np.longdouble).eps  # where long numbers have registers of their own, they have a mode, too
 IGNORED = "which signals are ignored"
 STATUS = {  # what Linux tells in a process's status
     "Umask": "the mask of new files",
     "SigIgn": IGNORED,
     "SigCgt": "which signals have a handler",
 }
-CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+ENDS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP")
 EXCEPTIONS = (
     "FE_INVALID",
     *(("FE_DENORMAL",) if os.uname().machine == "x86_64" else ()),
@@ -57,7 +58,7 @@ LASTING = (  # what nothing that is loaded late may change either
     "the locale",
     "which floating-point exceptions trap",
     "which signals are blocked",
-    "which signals of crashes are ignored",
+    "which signals that end a process are ignored",
     "the resource limits",
     "the niceness",
 )
@@ -72,7 +73,8 @@ def floating_point() -> str:
     sums = 1.0 + HALF, 1.0 + 3 * HALF, -1.0 - HALF
     rounds = "to nearest" if sums == TO_NEAREST else "otherwise than to nearest"
     flushes = ", subnormal numbers flushed to zero" if sys.float_info.min * 0.5 == 0 else ""
-    return f"rounding {rounds}{flushes}"
+    shortened = ", long numbers cut short" if np.longdouble(1) + LAST_OF_LONG == 1 else ""
+    return f"rounding {rounds}{flushes}{shortened}"
 
 
 def lasting(*, shared: bool = False) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def settings() -> dict[str, Any]:
         "the state of Python's random numbers": _digest(random.getstate()),
         "Python's filters of warnings": [*warnings.filters],
         "the working directory": os.getcwd(),
-        "the environment": dict(os.environ),
+        "the environment": _environment(),
         "the locale": locale.setlocale(locale.LC_ALL),
         "whether Python collects garbage": gc.isenabled(),
         "Python's limit of recursion": sys.getrecursionlimit(),
@@ -107,7 +109,9 @@ def settings() -> dict[str, Any]:
     status = _status()
     found.update((what, status.get(name, "")) for name, what in STATUS.items())
     ignored = int(found[IGNORED] or "0", 16)
-    found["which signals of crashes are ignored"] = {each.name: bool(ignored >> (each - 1) & 1) for each in CRASHES}
+    found["which signals that end a process are ignored"] = {
+        name: bool(ignored >> (getattr(signal, name) - 1) & 1) for name in ENDS
+    }
     return found
 
 
@@ -136,11 +140,11 @@ def growing(call: Callable[[], Any]) -> dict[str, tuple[int, int]]:
     for _ in range(8):  # NumPy keeps a few small blocks that were freed, and hands them out before it asks for more
         outputs.ahead(call, 1)
     steps = _steps(call, 4, 2)
-    suspects = [what for what, more in steps.items() if max(more) >= LEAST.get(what, 2) // 2]
+    suspects = {what for what, more in steps.items() if max(more) >= LEAST.get(what, 2) // 2}
     if not suspects:
         return {}
-    found = _growing(call, 4, 4) if suspects != [MEMORY] else {}
-    return {what: more for what, more in found.items() if what != MEMORY} or _growing(call, 8, 8)
+    found = _growing(call, 4, 4) if suspects - {MEMORY, MAPPED} else {}
+    return {what: more for what, more in found.items() if what not in (MEMORY, MAPPED)} or _growing(call, 8, 8)
 
 
 def _growing(call: Callable[[], Any], calls: int, times: int) -> dict[str, tuple[int, int]]:
@@ -153,6 +157,8 @@ def _growing(call: Callable[[], Any], calls: int, times: int) -> dict[str, tuple
 def _steps(call: Callable[[], Any], calls: int, times: int, *, settle: bool = False) -> dict[str, list[int]]:
     """Measure how much more there is of each after so many calls, time after time."""
     outputs.ahead(call, times * calls)
+    if settle:
+        gc.collect()
     used = [in_use()]
     for _ in range(times):
         for _ in range(calls):
@@ -211,7 +217,9 @@ def in_use() -> dict[str, int]:
         found["processes"] = sum(len(_read(f"/proc/self/task/{task}/children").split()) for task in tasks)
     allocated = _allocated()
     if allocated is not None:
-        found[MEMORY] = allocated
+        found[MEMORY] = allocated[0]
+        data = _read("/proc/self/statm").split()  # in pages; the sixth number is what a process has of its own
+        found[MAPPED] = int(data[5]) * resource.getpagesize() - allocated[1] if len(data) > 5 else 0
     return found
 
 
@@ -223,13 +231,13 @@ class _Mallinfo(ctypes.Structure):
     )]  # fmt: skip
 
 
-def _allocated() -> int | None:
-    """Count the bytes that malloc has given out; None where the C library does not tell."""
+def _allocated() -> tuple[int, int] | None:
+    """Count the bytes that malloc has given out, and those that it holds; None where the C library does not tell."""
     told = _mallinfo()
     if told is None:
         return None
     found = told()
-    return int(found.uordblks + found.hblkhd)
+    return int(found.uordblks + found.hblkhd), int(found.arena + found.hblkhd)
 
 
 @cache
@@ -241,6 +249,26 @@ def _mallinfo() -> Any:
     # by its version, as the one of the library that checks memory is hidden from whom asks for none
     address = library.dlvsym(None, b"mallinfo2", b"GLIBC_2.33")
     return ctypes.CFUNCTYPE(_Mallinfo)(address) if address else None
+
+
+def _environment() -> dict[str, str]:
+    """Give the environment as C has it, where C's `setenv` shows as well as Python's."""
+    entries = _environ()
+    if entries is None:
+        return dict(os.environ)
+    found, place = {}, 0
+    while entries and (entry := entries[place]) is not None:  # there is no list where all was cleared
+        name, _, value = os.fsdecode(entry).partition("=")
+        found[name] = value
+        place += 1
+    return found
+
+
+@cache
+def _environ() -> Any:
+    with suppress(OSError, ValueError):
+        return ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+    return None
 
 
 def _trapping() -> dict[str, bool]:

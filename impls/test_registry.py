@@ -2,14 +2,16 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from impls import registry
+from impls import files, registry
 from impls.registry import SpecError
 
 CLONE = Path(__file__).parents[1]
@@ -19,7 +21,7 @@ CONV = "def conv2d(x, w, b, *, stride, padding, dilation=(1, 1), groups=1):\n   
 @pytest.fixture
 def folder(tmp_path):
     """Write a folder of implementations; afterwards Python finds nothing there any more."""
-    files = {
+    contents = {
         "mine.py": f"K = 1\nname = 'mine-all-mine'\n{CONV}",
         "beside.py": f"from kernel import K\n{CONV}",
         "kernel.py": "K = 10\n",
@@ -66,7 +68,7 @@ def folder(tmp_path):
         "verbose.py": "raise OSError('\\n'.join(['first', 'x' * 5000, 'third', 'fourth']))\n",
         "declares.py": f"K = 0\naccuracy = 'fff'\n{CONV}",
     }
-    for name, text in files.items():
+    for name, text in contents.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     path, modules = list(sys.path), set(sys.modules)
@@ -296,3 +298,31 @@ def test_a_torch_without_cuda_says_so(monkeypatch):
     monkeypatch.setattr("importlib.metadata.version", lambda name: "2.13.0+cpu")
     with pytest.raises(SpecError, match=r"torch-cuda: torch 2.13.0\+cpu is built for the CPU alone$"):
         registry.load("torch-cuda")
+
+
+OF_ITS_MODULE = """
+from __future__ import annotations
+import dataclasses, pickle
+def twice(x): return 2 * x
+def conv2d(x, w, b, **parameters):
+    @dataclasses.dataclass
+    class Kept: value: dataclasses.InitVar[int] = 3
+    return pickle.loads(pickle.dumps(twice)), Kept
+"""
+
+
+@pytest.mark.parametrize("name", ["mine.py", "json.py", "two words.py"])
+def test_a_file_is_a_module_as_its_author_knows_it(tmp_path, name):
+    (tmp_path / name).write_text(OF_ITS_MODULE)
+    namespace: Any = files.from_file(name, tmp_path / name, None)[0]
+    twice, kept = namespace.conv2d(None, None, None)
+    assert (twice(4), kept().value) == (8, 3)
+    assert sys.modules["json"] is json
+    assert [each.name for each in tmp_path.iterdir()] == [name]  # and no bytecode
+
+
+def test_a_file_that_raises_leaves_no_module(tmp_path):
+    (tmp_path / "breaks.py").write_text("1 / 0")
+    with pytest.raises(files.SpecError, match="ZeroDivisionError"):
+        files.from_file("breaks.py", tmp_path / "breaks.py", None)
+    assert "breaks" not in sys.modules

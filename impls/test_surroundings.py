@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import gc
 import itertools
+import mmap
 import os
 import random
 import re
@@ -92,6 +93,25 @@ def test_memory_that_each_call_keeps_is_told():
     assert growing.keys() == {"bytes of memory"}
     more, calls = growing["bytes of memory"]
     assert more >= kept[0].nbytes * calls
+
+
+@needs_proc
+def test_memory_that_each_call_maps_and_malloc_knows_nothing_of_is_told():
+    kept: list[mmap.mmap] = []
+    growing = left(lambda x: kept.append(mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE)))["growing"]
+    assert "bytes of memory that malloc has not given" in growing
+    more, calls = growing["bytes of memory that malloc has not given"]
+    assert more >= mmap.PAGESIZE * calls
+
+
+@needs_proc
+def test_a_variable_that_c_sets_is_told():
+    libc, turns = ctypes.CDLL(None), itertools.count()
+    try:
+        told = left(lambda x: libc.setenv(b"POOLPROOF_TURN", b"%d" % next(turns), 1))["changed"]
+        assert re.fullmatch("the environment: POOLPROOF_TURN \\d+ -> \\d+", *told)
+    finally:
+        libc.unsetenv(b"POOLPROOF_TURN")
 
 
 @needs_proc
@@ -192,7 +212,10 @@ LASTING = {
     "os.dup2(2, 0)": "where standard input, output and error lead: standard input inode .* -> inode .*",
     "os.nice(3)": "the niceness: -?[0-9]+ -> -?[0-9]+",
     "resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99))": r"the resource limits: RLIMIT_NOFILE .* -> \(99, 99\)",
-    "signal.signal(signal.SIGSEGV, signal.SIG_IGN)": "which signals of crashes are ignored: SIGSEGV False -> True",
+    "signal.signal(signal.SIGSEGV, signal.SIG_IGN)":
+        "which signals that end a process are ignored: SIGSEGV False -> True",
+    "signal.signal(signal.SIGINT, signal.SIG_IGN)":
+        "which signals that end a process are ignored: SIGINT False -> True",
     "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))":
         r"which signals are blocked: SIG\w+ not there -> blocked, .*, and \d+ more",
     "signal.signal(signal.SIGALRM, print); signal.alarm(9)": "which interval timers run: ITIMER_REAL False -> True",

@@ -69,6 +69,10 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
     if not isinstance(examiner.subject, IsolatedSubject):
         return verdict
     cause, site = diagnosis.cause(examiner.subject), diagnosis.site(examiner.subject)
+    if cause is None and verdict.kind in ("differs", NONDETERMINISTIC) and (changed := _changed(examiner)):
+        verdict = dataclasses.replace(
+            verdict, message=f"{verdict.message}\n  left   after a call this is not as it was: {changed}"
+        )
     if site.words:
         verdict = dataclasses.replace(verdict, message=f"{verdict.message}\n  site   {site.words}")
     if cause is None:
@@ -77,6 +81,21 @@ def diagnosed(examiner: Examiner, verdict: Verdict) -> Verdict:
         return dataclasses.replace(verdict, message=f"{verdict.message}\n  cause  {found}") if found else verdict
     kind = verdict.kind if verdict.kind == NONDETERMINISTIC else cause.verdict
     return dataclasses.replace(verdict, kind=kind, message=f"{verdict.message}\n  cause  {cause.what}")
+
+
+def _changed(examiner: Examiner) -> str:
+    """Say what calls like the one that failed leave changed in their process: a mode may be why the next one fails."""
+    if examiner.failure is None:
+        return ""
+    case, called = examiner.failure[0], [*examiner.called]
+    try:
+        facts = examiner.subject.probe("left", case.operation, *examiner.arguments(case))
+    except Exception:  # it may raise, or its process may die: that has been told
+        return ""
+    finally:
+        examiner.called.clear()
+        examiner.called.extend(called)
+    return "; ".join(facts["changed"])
 
 
 def _runs(examiner: Examiner, law: Law, case: Case) -> list[Verdict | None]:

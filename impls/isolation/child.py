@@ -16,6 +16,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,21 @@ def main() -> None:
         framing.send(tell, {"ended": ended, "peak": used.ru_maxrss << 10})
 
 
+@contextmanager
+def streams_kept() -> Iterator[None]:
+    """Open again what an import closes of standard input, output and error: else another file gets the number."""
+    kept = [os.dup(number) for number in range(3)]
+    try:
+        yield
+    finally:
+        for number, copy in enumerate(kept):
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(copy, number)
+            os.close(copy)
+
+
 def may_fork() -> bool:
     """Whether what was imported stands it: neither threads nor a GPU in use.
 
@@ -105,7 +122,8 @@ class Worker:
 
     def __init__(self, settings: dict[str, Any], arrays: int, results: int) -> None:
         subjects.ended = Ended(settings["ended"]).note
-        self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
+        with streams_kept():
+            self.subject = registry.subject(settings["spec"], Path(settings["directory"]))
         self.subject.began = surroundings.lasting(shared=True)
         self.given, self.results = Given(arrays), results
         self.outputs, self.copies = Outputs(), Copies()

@@ -19,6 +19,8 @@ import numpy as np
 from impls.contract import ARRAYS
 from impls.isolation.crash_site import Site
 from impls.isolation.failures import Crashed, Failure, Hung, LeftUnwritten, OutOfMemory, Printed, WroteAround
+from impls.isolation.made import OTHER
+from impls.isolation.memory import PATTERN
 from impls.isolation.process import HEAP_LOCKED
 from impls.isolation.subject import RESULTS, SIDES, Asked, IsolatedSubject, blame, wrote
 
@@ -28,7 +30,8 @@ HEAPED = "it writes outside of memory that it has allocated itself, or frees wha
 STACK = re.compile(r"^  said   \*\*\* stack smashing", re.MULTILINE)
 HEAP = re.compile(  # what glibc says, and no one else, before it aborts
     r"^  said   ((free|malloc|calloc|realloc|memalign|munmap_chunk|mremap_chunk|malloc_consolidate)\(\): \w"
-    r"|malloc: top chunk is corrupt|malloc_check_get_size: memory corruption"
+    r"|malloc: top chunk is corrupt|malloc_check_get_size: memory corruption|Fatal glibc error: malloc assertion"
+    r"|invalid fastbin entry|(un|mis)aligned \w+ chunk detected"
     r"|double free or corruption|corrupted (size vs|double-linked)|memory clobbered"
     r"|\*\*\* (stack smashing|buffer overflow))",
     re.MULTILINE,
@@ -43,8 +46,8 @@ TIMES = 5  # that a call is made each way: one that fails once in three times do
 
 # what glibc fills memory with, as MALLOC_PERTURB_ has it, before it is written and when it is freed; in half precision
 # these are numbers like any others
-HALVES = (0x5A5A5A5A, 0xA5A5A5A5)  # of an index of eight bytes
-POISONS = ((0x5A, 0.01, "allocated and never written"), (0xA5, 1e-6, "freed"))
+POISONS = ((0x5A, 0.01, "allocated and never written"), (0xA5, 1e-6, "freed"), (PATTERN, 1e-6, "never written"))
+HALVES = tuple(byte * 0x01010101 for byte, _, _ in POISONS)  # of an index of eight bytes
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,7 @@ def _found(subject: IsolatedSubject, asked: Asked, call: Call) -> Cause | None:
         if not call.fails(**loose):
             return None
         memory = subject.process.limits.memory
-        more = memory and call.passes(memory=MORE, times=1, **loose)  # it may fill all of that, which takes seconds
-        if more:
-            subject.process.fresh()  # what failed there would be taken to have held so much
+        if memory and all(call.passes_with_more(**loose) and call.fails(**loose) for _ in range(2)):
             told = f"it cannot bear that memory beyond the limit of {memory >> 20:,} MiB is refused"
             return Cause(still.verdict, f"{told}: with {MORE} times --memory-limit it passes")
         if beside := site(subject).beside:  # farther off than an array that lies loose has room around it
@@ -146,6 +147,15 @@ class Call:
     def passes(self, side: str = "", *, times: int = TIMES, **how: Any) -> bool:
         """Whether the call passes each time."""
         return not any(self._failed(side, **how) for _ in range(times))
+
+    def passes_with_more(self, **how: Any) -> bool:
+        """Whether the call passes once with more memory: it may fill all of that, which takes seconds.
+
+        What it then holds, none that fails afterwards is to be taken to have held, or to be given again.
+        """
+        passed = self.passes(memory=MORE, times=1, **how)
+        self.subject.process.fresh()
+        return passed
 
     def _failed(self, side: str, **how: Any) -> bool:
         if time.monotonic() > self.end:
@@ -206,6 +216,8 @@ class Call:
                 edge: dict[str, Any] = {"at_edge": (number,), "writable": everything}
                 if not self.fails(side, **edge):
                     continue
+                if number == RESULTS and OTHER in site(self.subject).words:  # arrays of its own lie as results do
+                    name = OTHER
                 if side == "left":
                     return Cause(BOUNDS, f"it reads before the start of {name}")
                 reaches = REACHES if number != RESULTS else ()

@@ -28,3 +28,18 @@ def waits(process: int) -> tuple[int, int] | None:
                 if any(start <= lock < end for start, end in held):
                     return lock, sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:13]))
     return None
+
+
+def child_waits(process: int) -> tuple[int, int] | None:
+    """Tell the same of a process that this one has forked, or that such a one has.
+
+    The lock is not given back where another thread held it at the fork: the library that checks memory lacks what glibc
+    does then for its own.
+    """
+    with suppress(OSError):
+        for task in os.listdir(f"/proc/{process}/task"):
+            for child in Path(f"/proc/{process}/task/{task}/children").read_text().split():
+                found = waits(int(child)) or child_waits(int(child))
+                if found:
+                    return found
+    return None

@@ -23,6 +23,7 @@ import numpy as np
 from impls.isolation.memory import NoRoomError, Pool, around, poisoned, unwritten
 
 EMPTY, FILLED = ("empty", "empty_like"), ("zeros", "zeros_like", "ones", "ones_like", "full", "full_like")
+COPIED = ("array", "copy", "ascontiguousarray", "require")  # or, of what is as it is wanted, the same array
 MOST, LARGEST = 64, 1 << 22  # arrays of one call, and bytes of one: what is beyond has ordinary memory
 COMPILERS = ("numba",)  # which take these functions for what they are by their names
 NATIVE = ("ctypes", "_ctypes", "cffi", "_cffi_backend")
@@ -37,7 +38,7 @@ class Made(Pool):
         super().__init__()
         self.living = []  # type: ignore[var-annotated]
         self.folders = {folder for function in functions for folder in _folder(function)}
-        self.makers = {name: getattr(np, name) for name in (*EMPTY, *FILLED)}
+        self.makers = {name: getattr(np, name) for name in (*EMPTY, *FILLED, *COPIED)}
         self.guarded = {name: self._guarded(maker, name in EMPTY) for name, maker in self.makers.items()}
 
     def begin(self, side: str, shift: int) -> None:
@@ -77,6 +78,8 @@ class Made(Pool):
         def make(*arguments: Any, **options: Any) -> Any:
             array = maker(*arguments, **options)
             if len(self.taken) >= MOST or not self._is_theirs(sys._getframe(1)) or not _plain(array):
+                return array
+            if arguments and array is arguments[0]:
                 return array
             return self._placed(array, empty)
 

@@ -22,7 +22,7 @@ import numpy as np
 PAGE = mmap.PAGESIZE
 GUARD = 1 << 26  # bytes on each side of a slot: an access so far out still meets it
 SLACK = 1 << 16  # bytes on each side of an array that lies loose
-PATTERN = 0xA5
+PATTERN = 0xA9  # no byte that glibc fills memory with
 SPARE, SPARE_SIZE = 64, 1 << 24  # slots of one size that are kept for later results, and how large they may be in all
 
 PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2

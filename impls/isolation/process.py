@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from impls.isolation import crash_site, framing, heap_lock
+from impls.isolation.environment import environment
 from impls.isolation.failures import Exited, Failure, Garbled, Hung, OutOfMemory, Printed, crashed
 from impls.isolation.guardian import ASKED, ASKED_PYTHON
-from impls.isolation.heap_lock import DEBUGGING
 from impls.isolation.memory import Arena, Ended, Results
 from impls.isolation.printed import KEPT, folded, words
 
@@ -37,14 +37,6 @@ ALL_ENDING = 10.0  # seconds in which all that it has begun ends
 LOUD = 1 << 20  # bytes that a call may print
 LESS = 8  # after a call that took all memory, others have so many times less
 
-SECRET = re.compile(
-    r"TOKEN(?!IZ)|SECRET|PASSW|PASSPHRASE|PASSFILE|CREDENTIAL|COOKIE|(_|API|ACCESS|PRIVATE)_?KEY|_PWD$"
-    r"|(^|_)(PASS|JWT|BEARER|PAT|AUTH)(_|$)",
-    re.IGNORECASE,
-)
-LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@|\b(pwd|password)\s*=", re.IGNORECASE)  # in an address, or to a database
-CHECKING = {"MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}  # glibc's: memory not written shows, heaps are checked
-LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
 LACKS_MEMORY = re.compile(
     r"MemoryError|bad_alloc|OutOfMemory|out of memory|can(no|')t allocate|can't start new thread|thread creation failed"
     r"|pthread_create|Resource temporarily unavailable|failed to allocate|alloc\w*( of .*)? failed"
@@ -61,6 +53,10 @@ AFTER_A_HANG = f", which is what calls have after one that hung{MORE_TIME}"
 FRAME = re.compile(r'  File "([^"]+)", line (\d+) in (\S+)')
 THREAD = re.compile(r"^(Current thread|Thread) 0x.*\n", re.MULTILINE)
 CALLERS = {str(ROOT / "impls" / name) for name in ("subject.py", "probes.py", "bridges.py", "outputs.py")}
+
+
+class Unchecked(Failure):
+    """What checks memory has locked the heap of a process that was forked: it is made again, unchecked."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Process:
         self.allow(limits.seconds)
         self.starting = max(STARTING, LONGER * limits.seconds)
         self.printed, self.loud, self.at_once = b"", 0, 1
-        self.memory = limits.memory
+        self.memory, self.checked = limits.memory, True
         self._start()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -107,6 +103,10 @@ class Process:
                 framing.send(self.talk, message)
             answer = self._answer(self.talk, self.limit * (1 + message["bytes"] / LARGE))
         except Failure as failure:
+            if isinstance(failure, Unchecked):
+                self.checked = False
+                self._again(imported=False)
+                return self.ask(message)
             if isinstance(failure, Hung) and (less := max(LEAST, PATIENCE * self.slowest)) < self.limit:
                 self.allow(less, AFTER_A_HANG)
             if isinstance(failure, OutOfMemory):
@@ -154,7 +154,7 @@ class Process:
             [self.python, "-u", "-c", f"{code}from impls.isolation.guardian import main; main()",
              *map(str, passed[:3]), json.dumps(self.settings)],
             pass_fds=passed, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
-            env=environment(), cwd=self.settings["directory"],
+            env=environment(checked=self.checked), cwd=self.settings["directory"],
         )  # fmt: skip
         tell.close()
         os.close(printed)
@@ -204,10 +204,10 @@ class Process:
         elif not self.ended:
             self.end()
 
-    def _again(self) -> None:
-        """Put a new worker in the place of this one."""
+    def _again(self, *, imported: bool = True) -> None:
+        """Put a new worker in the place of this one, of what is `imported` where it may be forked."""
         self._abandon()
-        if self.told["fork"] and self.running.poll() is None:
+        if imported and self.told["fork"] and self.running.poll() is None:
             with contextlib.suppress(OSError, Failure):
                 self._worker()
                 return
@@ -234,6 +234,7 @@ class Process:
         began, received, number = time.monotonic(), b"", channel.fileno()
         before, _ = self.calls.get()
         waits: tuple[int, int] | None = None
+        child: tuple[int, int] | None = None
         if self.worker:
             with contextlib.suppress(ConnectionError):  # it is told below
                 received = framing.early(channel)
@@ -250,6 +251,9 @@ class Process:
                 waited, waits = waits, heap_lock.waits(self.worker) if self.worker else None
                 if waits and waits == waited:
                     raise crashed(signal.SIGABRT)(f"the process {HEAP_LOCKED}{self._last_words()}")
+                waited, child = child, heap_lock.child_waits(self.worker) if self.checked and self.worker else None
+                if child and child == waited:
+                    raise Unchecked
             elif not events and self.calls.get()[1] <= ended:
                 after = f", after {calls - before} calls that gave one" if calls > before else ""
                 hint = self.hint if self.worker else "; --call-limit gives it more"
@@ -369,14 +373,6 @@ def _bridging(file: str) -> bool:
 def running(threads: int) -> str:
     """Tell of threads that may be why a call has failed."""
     return f"when {threads:,} threads that calls had started, and not ended, were running in it"
-
-
-def environment() -> dict[str, str]:
-    """Pass on the environment but for what looks like a secret, and have the C library check memory."""
-    passed = {name: value for name, value in os.environ.items() if not SECRET.search(name) and not LOGIN.search(value)}
-    debugging = next((path for folder in LIBRARIES if Path(path := f"{folder}/{DEBUGGING}").exists()), "")
-    preload = " ".join(filter(None, (passed.get("LD_PRELOAD"), debugging)))
-    return passed | CHECKING | ({"LD_PRELOAD": preload} if preload else {})
 
 
 def _close(*numbers: int) -> None:

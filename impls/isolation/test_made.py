@@ -59,7 +59,8 @@ def test_memory_behind_them_is_not_read_unseen(tmp_path):
     subject.side = "right"
     with pytest.raises(failures.Crashed):
         subject.call("conv2d", X, W, None, **PLAIN)
-    assert diagnosis.cause(subject) == diagnosis.Cause(BOUNDS, "it reads past the end of the result")
+    told = "it reads past the end of an array that it has made"
+    assert diagnosis.cause(subject) == diagnosis.Cause(BOUNDS, told)
 
 
 def test_cells_that_were_never_written_are_named(tmp_path):
@@ -99,3 +100,21 @@ def test_between_calls_numpy_is_as_it_was(tmp_path):
     subject = IsolatedSubject("made.py", tmp_path)
     assert (subject.call("conv2d", X, W, None, **PLAIN) == 2).all()
     assert subject.reason("conv2d", {}) is True
+
+
+@pytest.mark.parametrize(
+    "copy",
+    ["array(x, order='C')", "copy(x)", "ascontiguousarray(x[:, ::-1])", "require(x[::1, ::-1], requirements='C')"],
+)
+def test_memory_behind_a_copy_of_an_input_is_not_read_unseen(tmp_path, copy):
+    read = f"its = np.{copy}; ctypes.string_at(its.ctypes.data + its.nbytes, 4)"
+    subject = written(tmp_path, read)
+    with pytest.raises(failures.Crashed):
+        subject.call("conv2d", X, W, None, **PLAIN)
+    told = "it reads past the end of an array that it has made"
+    assert diagnosis.cause(subject) == diagnosis.Cause(BOUNDS, told)
+
+
+def test_what_is_as_it_is_wanted_is_not_copied(tmp_path):
+    same = "assert np.ascontiguousarray(made) is made; assert np.require(made, 'f4', 'C') is made"
+    assert (written(tmp_path, same).call("conv2d", X, W, None, **PLAIN) == 2).all()
