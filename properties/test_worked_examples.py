@@ -54,6 +54,9 @@ def test_seven_cells_hold_five_windows_or_three(subject: Examiner, case: Case) -
         defined(subject, case, told)
 
 
+ROW, NEURON = (1, 2, -1, 1, -3), (1, 0, -1)  # the inputs, and the weights of each neuron
+
+
 def row_of_neurons() -> dict[str, Geometry]:
     """The row of five inputs, padded by one, under three neurons' weights; once more as a column, and in a square."""
     found = {}
@@ -78,8 +81,8 @@ def test_a_row_of_neurons_gives_the_notes_numbers(subject: Examiner, case: Case)
     dtype = FORMATS[case.dtype].array
     w = np.zeros((1, 1, v.extent, h.extent), dtype)
     line = (0, 0, slice(None), 0) if h.extent == 1 else (0, 0, v.extent // 2)
-    w[line] = [1, 0, -1]
-    data: Data = {"x": np.array([1, 2, -1, 1, -3], dtype).reshape(case.geometry.x_shape), "w": w}
+    w[line] = NEURON
+    data: Data = {"x": np.array(ROW, dtype).reshape(case.geometry.x_shape), "w": w}
     data["b"] = np.zeros(1, dtype)
     told = f"{SPATIAL}: S={S} gives {tuple(numbers)}"
     want = {"y": np.reshape(np.array(numbers, np.float64), case.geometry.y_shape)}
@@ -87,7 +90,10 @@ def test_a_row_of_neurons_gives_the_notes_numbers(subject: Examiner, case: Case)
     assert verdict.agrees, verdict.message
 
 
-@worked("values", ("out_size", "conv2d"), "ten", {"stride-2": layer(10, 1, F=3, S=2, K=2)})
+TEN = {"stride-2": layer(10, 1, F=3, S=2, K=2)}
+
+
+@worked("values", ("out_size", "conv2d"), "ten", TEN)
 def test_ten_cells_do_not_hold_four_and_a_half_windows(subject: Examiner, case: Case) -> None:
     """10 cells, F=3, S=2: 4.5 windows, which the strict fit refuses; 4 of the cropped image, 5 of the padded one.
 
@@ -146,7 +152,10 @@ def test_227_cells_fit_alexnets_first_layer_and_224_do_not(subject: Examiner, ca
     assert verdict.agrees, verdict.message
 
 
-@worked("values", ("conv2d",), "columns", {"conv1": layer(227, 3, F=11, S=4, K=96)})
+COLUMNS = {"conv1": layer(227, 3, F=11, S=4, K=96)}
+
+
+@worked("values", ("conv2d",), "columns", COLUMNS)
 def test_alexnets_first_layer_is_one_matrix_product(subject: Examiner, case: Case) -> None:
     """227x227x3, F=11, S=4, K=96: [96 x 363] times [363 x 3025] gives [96 x 3025], the 290,400 neurons of 55x55x96.
 
@@ -198,7 +207,10 @@ def test_a_neuron_has_as_many_weights_as_its_window_has_cells(subject: Examiner,
 LISTED = [(i, 0, k) for k in (0, 1) for i in range(4)] + [(0, 1, 1), (2, 3, 1)]
 
 
-@worked("values", ("conv2d",), "volume", {"11x11x4": layer(11, 4, F=5, S=2, K=2)})
+VOLUME = {"11x11x4": layer(11, 4, F=5, S=2, K=2)}
+
+
+@worked("values", ("conv2d",), "volume", VOLUME)
 def test_the_activation_maps_are_indexed_by_width_height_and_depth(subject: Examiner, case: Case) -> None:
     """11x11x4, F=5, S=2, two filters: V[2, 3, 1] = sum(X[4:9, 6:11, :] * W1) + b1, and all others that are listed.
 

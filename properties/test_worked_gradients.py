@@ -41,7 +41,10 @@ def test_shared_filters_have_34944_parameters(subject: Examiner, case: Case) -> 
     defined(subject, case, told)
 
 
-@worked("gradients", CONV, "sum", {"11x11x4": layer(11, 4, F=5, S=2, K=2)})
+SUMMED = {"11x11x4": layer(11, 4, F=5, S=2, K=2)}
+
+
+@worked("gradients", CONV, "sum", SUMMED)
 def test_a_shared_gradient_is_the_sum_of_the_unshared_ones(subject: Examiner, case: Case) -> None:
     """The gradient of a shared filter is the sum of what its neurons, each with weights of its own, would have.
 
@@ -125,6 +128,7 @@ def test_the_small_network_has_the_definitions_gradients(subject: Examiner, case
     same_numbers(subject, case, given, want)
 
 
+STEPS = 3
 TRAINED = {"conv": (("w1", "b1"), 2.0**-6), "conv-and-fc": (("w1", "b1", "w2", "b2"), 2.0**-10)}
 
 
@@ -135,7 +139,7 @@ def test_gradient_descent_lowers_the_loss(subject: Examiner, case: Case) -> None
     Source: CS231n, "Architecture Overview".
     """
     theirs, (names, rate) = Theirs(subject, case), TRAINED[case.detail("trained", TRAINED)]
-    losses = descent(Network(theirs), np.random.default_rng(SEED), names, steps=3, rate=rate)  # type: ignore[arg-type]
+    losses = descent(Network(theirs), np.random.default_rng(SEED), names, steps=STEPS, rate=rate)  # type: ignore[arg-type]
     falls = all(after < before for before, after in pairwise(losses))
     found = f"the loss goes {', '.join(f'{loss:.3g}' for loss in losses)} where each step should lower it"
     verdict = Verdict() if falls else Verdict("differs", found, inf, data=theirs.given)

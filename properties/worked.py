@@ -25,6 +25,7 @@ from properties.recipes import spelled
 
 Row = Geometry | Callable[[str], Geometry]  # as it is, or a function of the operation
 
+FOUR = (1, 2, 4, 8)  # gradients of four windows, of which each sum tells which they were
 PATIENCE = 20.0  # seconds of one call, beyond which a layer is not reached
 SEED = 7
 
@@ -173,4 +174,4 @@ def peak(case: Case) -> tuple[str, Data]:
     x[0, 0, 2, 2] = 5
     if case.operation == "max_pool2d":
         return told, {"x": x}
-    return told, {"dy": np.array([1, 2, 4, 8], dtype).reshape(g.y_shape), "switches": truths.switches(case, x)}
+    return told, {"dy": np.array(FOUR, dtype).reshape(g.y_shape), "switches": truths.switches(case, x)}

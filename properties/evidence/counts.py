@@ -13,12 +13,13 @@ import numpy as np
 from impls.contract import Contract
 from oracles import layers
 from oracles.geometry import Axis, Geometry
-from properties.evidence.finding import Finding, decides
+from properties.evidence.finding import Finding, decides, volume
 from properties.evidence.kernels import Kernels, whole
 from properties.worked import column_matrix, layer
 
 CONV1 = layer(227, 3, F=11, S=4, K=96)  # of AlexNet
 CIFAR = layer(32, 3, F=3, P=1, K=12)
+VASTLY, VIABLE = 1000, 8  # times as many parameters, and as much work
 SMALL = [layer(W, C, F=F, S=S) for W, C, F, S in product(range(1, 9), (1, 2), range(1, 7), range(1, 6)) if F <= W]
 
 
@@ -53,9 +54,12 @@ def sharing(k: Kernels) -> Finding:
     finding = Finding()
     for g in (CONV1, CIFAR, next(vgg16(pooled=True)), layer(32, 3, F=1), layer(31, 3, F=1), *SMALL):
         unshared, places = prod(g.y_shape) * (g.terms + 1), g.vertical.out * g.horizontal.out
-        finding.see(1000 * learned(g) < unshared, f"{g}: {learned(g)} of {unshared}", within=places > 1000)
+        finding.see(VASTLY * learned(g) < unshared, f"{g}: {learned(g)} of {unshared}", within=places > VASTLY)
         finding.see(places * learned(g) == unshared, f"{g}: not once for each place", within=True)
-    finding.figure(prod(CONV1.y_shape) * (CONV1.terms + 1), learned(CONV1), CONV1.vertical.out * CONV1.horizontal.out)
+    unshared, side = prod(CONV1.y_shape) * (CONV1.terms + 1), CONV1.horizontal.out
+    finding.figure(f"{learned(CONV1):,} for {unshared:,} in AlexNet's first layer")
+    finding.figure(f"{unshared // learned(CONV1):,} times fewer, once for each of {side}x{side} places")
+    finding.figure(f"more than {VASTLY:,} places share a filter", f"Vastly is taken for {VASTLY:,} times")
     return finding
 
 
@@ -90,7 +94,7 @@ def unshared(k: Kernels) -> Finding:
     other = filters.copy()
     other[0, 0, 0, 0] += 2
     moved = k.conv(image, other) != k.conv(image, filters)
-    finding.figure(f"all {int(moved[0, 0].sum())} outputs")
+    finding.figure(f"all {int(moved[0, 0].sum())} outputs of its map, on 6x6 cells")
     return finding
 
 
@@ -105,7 +109,9 @@ def pooling_saves(k: Kernels) -> Finding:
     one, other, same = (learned(connected(inputs, 10)) for inputs in (x.size, pooled.size, kept.size))
     finding.see(other < one, f"{other} of {one}", within=True)
     finding.see(same < one, f"{same} of {one} behind pooling at stride 1")
-    finding.figure(one, other, before, kept.size)
+    finding.figure(f"scores of {volume(x)} have {one:,} parameters, of {volume(pooled)} {other:,}")
+    finding.figure(*(f"A convolution that follows has {parameters:,} either way" for parameters in (before, after)))
+    finding.figure(f"pooling by 3x3 at stride 1, padded by 1, leaves all {kept.size:,} numbers")
     return finding
 
 
@@ -142,7 +148,9 @@ def heaviest(k: Kernels) -> Finding:
     pools = sum(g.macs for g in stages if not g.K)
     others = [connected(*sizes).macs for sizes in ((7 * 7 * 512, 4096), (4096, 4096), (4096, 1000))]
     finding.see(convolutions > pools + sum(others), f"{convolutions} and {pools + sum(others)}")
-    finding.figure(CIFAR.macs, connected(3072, 10).macs, convolutions, sum(others), connected(12288, 100).macs)
+    finding.figure(f"{CIFAR.macs:,} multiply-adds in the convolution of the small network")
+    finding.figure(f"{connected(3072, 10).macs:,} in its last layer", f"{convolutions:,} and {sum(others):,} in VGG-16")
+    finding.figure(f"100 scores of 32x32x12, without a pool, take {connected(32 * 32 * 12, 100).macs:,}")
     return finding
 
 
@@ -157,9 +165,10 @@ def less_memory(k: Kernels) -> Finding:
             fewer = Axis(W, F, S + 1).out < Axis(W, F, S).out
             finding.see(cells[1] < cells[0], f"W={W}, F={F}, S={S}: {cells[0]} cells, then {cells[1]}", within=fewer)
     x, w = whole(1, 1, 1, 16, 16), whole(2, 3, 1, 3, 3)
-    finding.figure(*(k.conv(x, w, S=S, P=1).size for S in (1, 2, 4)))
+    one, two, four = (k.conv(x, w, S=S, P=1).size for S in (1, 2, 4))
+    finding.figure(f"maps of 16x16 have {one} cells, {two} at stride 2 and {four} at stride 4")
     sides = {k.conv(whole(1, 1, 1, 7, 7), whole(2, 1, 1, 3, 3), S=S).shape[2] for S in (3, 4)}
-    finding.figure(*(f"{side}x{side} at stride 3 and at stride 4" for side in sides))
+    finding.figure(*(f"7x7 cells under F = 3 leave {side}x{side} at stride 3 and at stride 4" for side in sides))
     return finding
 
 
@@ -172,9 +181,9 @@ def viable(k: Kernels) -> Finding:
     finding = Finding()
     shallow = [CIFAR.macs + connected(inputs, 10).macs for inputs in (12 * 16 * 16, 12 * 32 * 32)]
     deep = [sum(g.macs for g in vgg16(pooled=pooled) if g.K) for pooled in (True, False)]
-    finding.see(shallow[1] > 8 * shallow[0], f"the small network: {shallow[1] / shallow[0]:.3g} times")
+    finding.see(shallow[1] > VIABLE * shallow[0], f"the small network: {shallow[1] / shallow[0]:.3g} times")
     behind = sum(g.macs for g in vgg16(pooled=True) if g.K and g.horizontal.size <= 224 // 4)
-    finding.see(deep[1] > 8 * deep[0], f"VGG-16: {deep[1] / deep[0]:.3g} times", within=2 * behind > deep[0])
+    finding.see(deep[1] > VIABLE * deep[0], f"VGG-16: {deep[1] / deep[0]:.3g} times", within=2 * behind > deep[0])
     for halved, K in product(product((False, True), repeat=3), (8, 32)):
         work, late, side = [0, 0], 0, 64
         for pools in (False, *halved):
@@ -184,8 +193,11 @@ def viable(k: Kernels) -> Finding:
             late += macs[0] * (side <= 64 // 4)
             K *= 2 + 2 * pools
         told = f"halved before layers 2 to 4: {halved}: {work[1] / work[0]:.3g} times"
-        finding.see(work[1] > 8 * work[0], told, within=2 * late > work[0])
-    finding.figure(f"{deep[1] / deep[0]:.0f}", f"{shallow[1] / shallow[0]:.2f}")
+        finding.see(work[1] > VIABLE * work[0], told, within=2 * late > work[0])
+    larger, smaller = (layer(W, 8, F=3, P=1, K=8).macs for W in (64, 64 // 4))
+    finding.figure(f"behind two poolings by 2 has {larger // smaller} times", f"more than {VIABLE} times as many")
+    finding.figure(f"without its five poolings has {deep[1] / deep[0]:.0f} times")
+    finding.figure(f"the small network, with one, {shallow[1] / shallow[0]:.2f} times")
     return finding
 
 
@@ -198,9 +210,10 @@ def im2col_memory(k: Kernels) -> Finding:
         more = g.vertical.out * g.horizontal.out * g.window > g.vertical.size * g.horizontal.size
         finding.see(cells > pixels, f"{g}: {cells} of {pixels}", within=more)
     columns, pixels = column_matrix(np.zeros(CONV1.x_shape), CONV1).size, prod(CONV1.x_shape)
-    finding.figure(columns, pixels, f"{columns / pixels:.1f}")
+    finding.figure(f"{columns:,} numbers for an image of {pixels:,}, {columns / pixels:.1f} times as many")
     few = layer(4, 1, F=3, S=2)
-    finding.figure(f"{column_matrix(np.zeros(few.x_shape), few).size} numbers for {prod(few.x_shape)}")
+    columns = column_matrix(np.zeros(few.x_shape), few).size
+    finding.figure(f"4x4 cells under F = 3, S = 2 hold a single window, {columns} numbers for {prod(few.x_shape)}")
     return finding
 
 
@@ -224,7 +237,8 @@ def im2col_repeats(k: Kernels) -> Finding:
             most = max(held.values(), default=0)
             within = D == 1 and P < F and S < F and axis.out > 1
             finding.see(most > 1, f"{axis}: at most {most} times", within=within)
-    finding.figure(Axis(227, 11, 4).overlap ** 2)
+    finding.figure(f"In up to {Axis(227, 11, 4).overlap ** 2} of them with F = 11, S = 4: ceil(11/4)")
+    finding.given("on 6 cells", "padded by 3")
     return finding
 
 
@@ -242,5 +256,6 @@ def switches(k: Kernels) -> Finding:
     finding.see(np.array_equal(k.routed(dy, found, x.shape), searched), "routed elsewhere")
     pool = layer(224, 64, F=2, S=2, K=0)
     finding.see(prod(pool.y_shape) < pool.macs)
-    finding.figure(prod(pool.y_shape), pool.macs)
+    finding.figure(f"{prod(pool.y_shape):,} additions", f"look at {pool.macs:,} cells")
+    finding.given("224x224x64 pooled by 2x2")
     return finding

@@ -8,7 +8,7 @@ from itertools import combinations, pairwise, product
 import numpy as np
 
 from oracles.layers import relu
-from properties.evidence.finding import Finding, decides
+from properties.evidence.finding import Finding, decides, row
 from properties.evidence.kernels import Array, Kernels, whole
 from properties.evidence.measured import table
 from properties.photograph import pixels
@@ -54,7 +54,7 @@ def sensitive(k: Kernels) -> Finding:
     one, other = (k.conv(x, FILTERS) for x in shifted())
     finding.see(change(one, other) > 0.01, "hardly changed")
     finding.see(np.array_equal(one[:, :, :, 1:], other[:, :, :, :-1]), "not moved along")
-    finding.figure(percent(change(one, other)))
+    finding.figure(f"the maps change by {percent(change(one, other))} of their energy")
     return finding
 
 
@@ -101,15 +101,21 @@ def pooling_invariance(k: Kernels) -> Finding:
                 finding.see(0 < pooled < found[name, kind], told, within=True)
                 if F == 2:
                     found[name, kind, pool] = pooled
-    for row in table("translation"):
-        if row["damped"] is not None:
-            told = "{variant}, {filter}, F={F}, S={S}, shift {shift}".format(**row)
-            finding.see(row["damped"], told, within=row["shift"] == 1)
+    for line in table("translation"):
+        if line["damped"] is not None:
+            told = "{variant}, {filter}, F={F}, S={S}, shift {shift}".format(**line)
+            finding.see(line["damped"], told, within=line["shift"] == 1)
+            if not line["damped"]:
+                what = "averaging" if line["variant"] == "A-average" else line["variant"]
+                finding.figure("{what} {S}x{S} responses to a wave, moved by {shift}".format(what=what, **line))
     striped = [rows_and_noise()[..., left : left + 24] for left in (0, 1)]
     finding.see(changed(k.max, 2, *striped) < change(*striped), "dark rows between rows of noise")
-    for name, kind in (("random", "ReLU"), ("wave", "signed")):
-        finding.figure(*(percent(found[name, kind, *pool]) for pool in ((), ("max",), ("average",))))
-    finding.figure(percent(change(*striped)), percent(changed(k.max, 2, *striped)))
+    before, largest, mean = (percent(found["random", "ReLU", *pool]) for pool in ((), ("max",), ("average",)))
+    finding.figure(f"by {before} of their energy before, by {largest} behind max pooling by 2")
+    finding.figure(f"by {mean} behind average pooling")
+    before, largest, mean = (percent(found["wave", "signed", *pool]) for pool in ((), ("max",), ("average",)))
+    finding.figure(f"it is {before}, {largest} and {mean}")
+    finding.figure(f"change by {percent(change(*striped))} and their maxima by {percent(changed(k.max, 2, *striped))}")
     return finding
 
 
@@ -134,7 +140,10 @@ def small_shifts(k: Kernels) -> Finding:
     cells = np.array([1.0, 5, 9, 10, -1])
     before, after = (k.max(x[None, None, None].repeat(2, 2), 2, 2).ravel() for x in (cells[:4], cells[1:]))
     finding.see(np.array_equal(before, after), f"{cells[:4]} moved to {cells[1:]}")
-    finding.figure(*(f"({', '.join(f'{value:g}' for value in y)})" for y in (before, after)))
+    still, moved = (f"({w:g}, {x:g} | {y:g}, {z:g})" for w, x, y, z in (cells[:4], cells[1:]))
+    finding.figure(f"with windows of 2, {still} moved by one cell is {moved}")
+    finding.figure(f"{' and '.join(f'{y:g}' for y in before if y in cells[1:])} have stayed")
+    finding.figure(f"the outputs go from {row(before)} to {row(after)}")
     return finding
 
 
@@ -156,9 +165,9 @@ def destroys(k: Kernels) -> Finding:
             told = f"{name} of the {image}: {lost[less]:.1f} with {less}x{less}, {lost[more]:.1f} with {more}x{more}"
             finding.see(lost[more] >= lost[less], told, within=more % less == 0)
         if (image, name) == ("photograph", "max"):
-            finding.figure(f"{lost[2]:.0f}", f"{lost[3]:.0f}", f"{lost[8]:.0f}")
+            finding.figure(f"by {lost[2]:.0f} grey levels with 2x2, {lost[3]:.0f} with 3x3, {lost[8]:.0f} with 8x8")
         if (image, name) == ("blocks", "max"):
-            finding.figure(f"{lost[2]:.1f} with 2x2", f"{lost[3]:.0f} with 3x3")
+            finding.figure(f"of even blocks of 3x3 it is {lost[2]:.1f} with 2x2 and {lost[3]:.0f} with 3x3")
     return finding
 
 
@@ -183,12 +192,12 @@ def shows(k: Kernels) -> Finding:
         finding.see(largest == [(top, left)], f"at {top}, {left}: largest at {largest}", within=within)
     flat, dot = np.zeros((1, 1, 6, 6)), np.zeros((1, 1, 6, 6))
     flat[0, 0, 3:, 3:], dot[0, 0, 4, 4] = 9, 8
-    for x in (flat, dot):
+    for told, x in (("a flat patch of 9", flat), ("a single 8, though its sum is less,", dot)):
         x[0, 0, :2, :2] = w
         y = k.conv(x, w)
         finding.see(y[0, 0, 0, 0] == y.max(), f"{y[0, 0, 0, 0]:g} beside {y.max():g}")
-        finding.figure(f"{y[0, 0, 0, 0]:g}", f"{y.max():g}")
-    finding.figure(f"{energy:g}")
+        own = f"The pattern (1, 2; 3, 4), of energy {energy:g}, answers itself with {y[0, 0, 0, 0]:g}"
+        finding.figure(own, f"{told} with {y.max():g}")
     return finding
 
 
@@ -201,7 +210,7 @@ def presence(k: Kernels) -> Finding:
         for least in (1, 2, 3):
             finding.see((found >= least) == any(cell >= least for cell in cells), f"{least} or more among {cells}")
     one = np.array([1.0, 0, 0, 0]).reshape(1, 1, 2, 2)
-    finding.figure(f"{k.max(one, 2, 2).item():g}", f"{k.average(one, 2, 2).item():g}")
+    finding.figure(f"that is 1 gives {k.max(one, 2, 2).item():g}", f"average of {k.average(one, 2, 2).item():g}")
     return finding
 
 
@@ -225,7 +234,9 @@ def sharp(k: Kernels) -> Finding:
     one, stripes = (0, 0, 0, 1, 0, 0, 0, 0), (1, 0) * 4
     row = np.where(one, 255.0, 0)
     average = np.ptp(k.average(np.broadcast_to(row, (1, 1, 8, 8)).copy(), 2, 2))
-    finding.figure(*(f"{left[one, line]:g}" for line in (255.0, 0.0)), f"{average:g}")
+    bright, dark = (left[one, line] for line in (255.0, 0.0))
+    finding.figure(f"a contrast of 255 it keeps {bright:g} where the line is bright, and {dark:g} where it is dark")
+    finding.figure(f"The average keeps {average:g}")
     finding.figure(f"leave {left[stripes, 255.0]:g}")
     return finding
 
@@ -241,7 +252,7 @@ def smooth(k: Kernels) -> Finding:
     finding.see(np.ptp(k.average(stripes[None, None], 2, 2)) == 0, "stripes are left")
     off = k.max(slope[None, None], 2, 2)[0, 0] - centres
     assert np.ptp(off) == 0  # the maximum of a slope is in the window's corner
-    finding.figure(f"{off[0, 0]:g}", f"{k.average(stripes[None, None], 2, 2).max():g}")
+    finding.figure(f"{off[0, 0]:g} too high", f"an even {k.average(stripes[None, None], 2, 2).max():g}")
     return finding
 
 
@@ -269,10 +280,13 @@ def variance(k: Kernels) -> Finding:
     ragged = np.zeros((1, 1, 5, 5))
     ragged[..., :2, :2] = 1
     finding.see(k.average(ragged, 2, 2).var() < ragged.var(), "2x2 bright cells of 5x5")
-    for data in ("normal", "ReLU of normal"):
-        spreads = (left[data], *(left[data, name] for name in ("average", "max", "L2")))
-        finding.figure(*(f"{spread:.2f}" for spread in spreads))
-    spreads = (left["exponential"], left["exponential", "max"], left["exponential", "L2"])
-    finding.figure(*(f"{spread:.1f}" for spread in spreads))
-    finding.figure(f"{ragged.var():.2f}", f"{k.average(ragged, 2, 2).var():.2f}")
+    told = {
+        "normal": "of variance {:.2f}: averages of four have {:.2f}, maxima {:.2f}, L2 norms {:.2f}",
+        "ReLU of normal": "behind ReLU {:.2f} becomes {:.2f}, {:.2f} and {:.2f}",
+        "exponential": "of variance {0:.1f} maxima have {2:.1f}, L2 norms {3:.1f}",
+    }
+    for data, words in told.items():
+        finding.figure(words.format(left[data], *(left[data, name] for name in ("average", "max", "L2"))))
+    finding.figure(f"{ragged.var():.2f} becomes {k.average(ragged, 2, 2).var():.2f}")
+    finding.given("2x2 bright cells of 5x5")
     return finding

@@ -84,7 +84,9 @@ def pool_cheaper(k: Kernels) -> Finding:
         convolution, pool = (layer(W, C, F=F, S=S, P=F // 2, K=K) for K in (C, 0))
         assert (pool.macs < convolution.macs) == (C > 1)
     convolution, pool = (layer(56, 64, F=3, S=2, P=1, K=K) for K in (64, 0))
-    finding.figure(pool.macs, convolution.macs, convolution.macs // pool.macs)
+    finding.figure(f"looks at {pool.macs:,} cells", f"{convolution.macs:,} multiply-adds")
+    finding.figure(f"{convolution.macs // pool.macs} times as many")
+    finding.given("56x56x64")
     return finding
 
 
@@ -101,6 +103,7 @@ def second_convolution(k: Kernels) -> Finding:
         assert (pooled.macs < strided.macs) == (S * S < C * F * F)
     dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
     finding.figure(layer(56, 64, F=2, S=2, K=0).macs, strided, dense)
+    finding.given("56x56x64", "pooling by 2")
     return finding
 
 
@@ -124,6 +127,7 @@ def stride_cheaper(k: Kernels) -> Finding:
                 finding.see(seconds < 0.9 * pooled[cell], told, within=True)
     dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
     finding.figure(dense, layer(56, 64, F=2, S=2, K=0).macs, strided)
+    finding.given("56x56x64", "pooling by 2")
     return finding
 
 
@@ -137,7 +141,7 @@ def quarter(k: Kernels) -> Finding:
             told = f"{strided}: {strided.macs} of {dense.macs}"
             finding.see(4 * strided.macs == dense.macs, told, within=dense.horizontal.out % 2 == 0)
     places = [layer(7, 1, F=1, S=S).macs for S in (1, 2)]
-    finding.figure(f"{places[1]} of {places[0]}")
+    finding.figure(f"of 7x7 places {places[1]} of {places[0]}")
     return finding
 
 
@@ -157,5 +161,6 @@ def less_work(k: Kernels) -> Finding:
         part = seconds[who, 4] / seconds[who, 2]
         finding.see(part < 0.9, f"{who}: {part:.2f} of the time at S=4", within=True)
     dense = layer(227, 3, F=11, K=96)
-    finding.figure(dense.macs, CONV1.macs, f"{dense.macs / CONV1.macs:.1f}")
+    finding.figure(dense.macs, CONV1.macs, f"{dense.macs / CONV1.macs:.1f} times as many")
+    finding.given("From stride 3 to 4, 7 cells under F = 3")
     return finding

@@ -48,7 +48,8 @@ def filter_size(k: Kernels) -> Finding:
         finding.see(found == F, f"F={F}, D={D}: {found} cells", within=D == 1)
     corner = side(field(lambda a: k.conv(a, ones(1, 1, 3), P=1), x, 0, 0, 0))
     finding.see(corner == 3, f"F=3, P=1, in the corner: {corner} cells")
-    finding.figure(f"{found}x{found}", f"{corner}x{corner}")
+    finding.figure(f"With dilation {D} a {F}x{F} filter reaches over {found}x{found} cells")
+    finding.figure(f"in a corner that is padded by 1 it sees {corner}x{corner}")
     return finding
 
 
@@ -66,7 +67,7 @@ def column(k: Kernels) -> Finding:
     fields = [field(lambda a: k.conv(a, w, G=2), x, filter_, 0, 0) for filter_ in range(4)]
     others = sum(not np.array_equal(found, fields[0]) for found in fields)
     finding.see(others == 0, f"4 filters in 2 groups: {others} see other cells than the first")
-    finding.figure(int(want.sum()))
+    finding.figure(f"Five filters of 3x3x3 at one place depend on the same {int(want.sum())} cells")
     return finding
 
 
@@ -80,7 +81,7 @@ def full_depth(k: Kernels) -> Finding:
         channels = int(found.any((1, 2)).sum())
         finding.see(channels == 4, f"{G} groups: {channels} of 4 channels", within=G == 1)
         finding.see(found[0].sum() == 9, f"{G} groups: {found[0].sum()} cells", within=G == 1)
-    finding.figure(f"{channels} of 4")
+    finding.figure(f"sees {channels} of 4 channels")
     return finding
 
 
@@ -95,7 +96,7 @@ def connected(k: Kernels) -> Finding:
     for score in range(3):
         marked = field(lambda a: layers.fully_connected(a, w.reshape(3, -1), b)[:, :, None, None], x, score, 0, 0)
         finding.see(marked.all(), f"score {score}")
-    finding.figure(x.size)
+    finding.figure(f"Each of {x.size} numbers")
     return finding
 
 
@@ -112,7 +113,8 @@ def relu_field(k: Kernels) -> Finding:
         before = field(convolved, x, 0, 1, 2)
         after = field(lambda a: layers.relu(convolved(a)), x, 0, 1, 2)
         finding.see(np.array_equal(before, after), f"image {seed}: {before.sum()} cells, then {after.sum()}")
-    finding.figure(int(before.sum()))
+    finding.figure(f"the same {int(before.sum())} cells")
+    finding.given("makes it 0")
     return finding
 
 
@@ -125,7 +127,8 @@ def section(k: Kernels) -> Finding:
         alone = side(field(lambda a: k.conv(a, ones(1, 1, 3)), x, 0, 1, 1))
         behind = side(field(lambda a, pool=pool: pool(k.conv(a, ones(1, 1, 3)), 2, 2), x, 0, 1, 1))
         finding.see(behind > alone, f"{alone} cells, then {behind}")
-    finding.figure(f"{alone}x{alone}", f"{behind}x{behind}")
+    finding.figure(f"behind a 3x3 convolution depends on {alone}x{alone} cells")
+    finding.figure(f"behind pooling by 2 as well on {behind}x{behind}")
     return finding
 
 
@@ -139,11 +142,13 @@ def early_stride(k: Kernels) -> Finding:
         second.append(side(field(lambda a, S=S: k.conv(k.conv(a, ones(1, 1, 3), S=S), ones(1, 1, 3)), x, 0, 0, 0)))
     finding.see(first[0] < first[1] < first[2], f"of the layer itself: {first}")
     finding.see(second[0] < second[1] < second[2], f"of the layer behind: {second}", within=True)
-    one = ones(1, 1, 1)
-    third = [side(field(lambda a, S=S: k.conv(k.conv(a, ones(1, 1, 3), S=S), one), x, 0, 0, 0)) for S in (1, 2, 3)]
+    cell = ones(1, 1, 1)
+    third = [side(field(lambda a, S=S: k.conv(k.conv(a, ones(1, 1, 3), S=S), cell), x, 0, 0, 0)) for S in (1, 2, 3)]
     finding.see(third[0] < third[1] < third[2], f"of a 1x1 layer behind: {third}")
-    finding.figure(f"{first[1]}x{first[1]}", *(f"{cells}x{cells}" for cells in second))
-    finding.figure(*(f"stays {cells}x{cells}" for cells in third))
+    finding.figure(*(f"Its own field stays {cells}x{cells}" for cells in first))
+    one, two, three = (f"{cells}x{cells}" for cells in second)
+    finding.figure(f"That of a second 3x3 layer is {one}, {two} and {three} for strides 1, 2 and 3 of the first")
+    finding.figure(*(f"That of a 1x1 layer behind it stays {cells}x{cells}" for cells in third))
     return finding
 
 
@@ -159,6 +164,8 @@ def border(k: Kernels) -> Finding:
     middle = {int(k.holding(7, 3, P=P)[3, 3]) for P in (0, 1)}
     strided = {int(k.holding(7, 3, S=2, P=P)[0, 0]) for P in (0, 1)}
     lost = [int(k.holding(7, 1, S=2, P=P)[0, 0]) for P in (1, 0)]
-    finding.figure(f"in {corners[0]} window", corners[1], *(f"in {held} either way" for held in middle | strided))
-    finding.figure(f"in {lost[0]}, where it was in {lost[1]}")
+    finding.figure(f"a corner is in {corners[0]} window, with P = 1 in {corners[1]}")
+    finding.figure(*(f"a cell in the middle is in {held} either way" for held in middle))
+    finding.figure(*(f"At S = 2 it is in {held} either way" for held in strided))
+    finding.figure(f"under F = 1, S = 2, P = 1 in {lost[0]}, where it was in {lost[1]}")
     return finding

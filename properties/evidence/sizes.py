@@ -8,7 +8,7 @@ import numpy as np
 
 from oracles.geometry import Axis
 from oracles.layers import relu
-from properties.evidence.finding import Finding, decides
+from properties.evidence.finding import Finding, decides, volume
 from properties.evidence.kernels import Kernels, whole
 from properties.worked import fits, quotient
 
@@ -39,7 +39,10 @@ def formula(k: Kernels) -> Finding:
     none = (1 - 5) // 2 + 1  # an Axis, on which no window fits, is refused
     finding.see(none == 0, f"one cell under F=5 at stride 2: {none}, where 0 windows fit")
     ten = Axis(10, 3, 2)
-    finding.figure(float(quotient(ten)), ten.out, len(AXES), none, int(quotient(dilated)), dilated.out)
+    finding.figure(f"W = 10, F = 3, S = 2 gives {float(quotient(ten))}, and {ten.out} windows fit", f"gives {none}")
+    sizes = {axis.size for axis in AXES}
+    finding.figure(f"On {len(AXES)} axes, from {min(sizes)} to {max(sizes)} cells")
+    finding.figure(f"7 cells under F = 3 give {quotient(dilated)}, and at D = 2 they hold {dilated.out}")
     return finding
 
 
@@ -59,8 +62,10 @@ def pool_formula(k: Kernels) -> Finding:
     for P in (0, 1):
         for y in (k.max(four, 2, 2, P), k.average(four, 2, 2, P)):
             finding.see(y.shape == (1, 2, 2, 2), f"4 cells padded by {P} give {y.shape}", within=P == 0)
-    finding.figure(str(float(quotient(Axis(7, 2, 2)))), outputs(k, Axis(7, 2, 2)))
-    finding.figure(str(int(quotient(Axis(4, 2, 2)))), f"padded by 1 are {k.max(four, 2, 2, 1).shape[2]}")
+    seven = Axis(7, 2, 2)
+    finding.figure(f"7 cells under F = 2, S = 2 would be {float(quotient(seven))}, and are {outputs(k, seven)}")
+    bare, padded = quotient(Axis(4, 2, 2)), k.max(four, 2, 2, 1).shape[2]
+    finding.figure(f"4 cells under them are {bare}, and padded by 1 are {padded}")
     return finding
 
 
@@ -71,7 +76,8 @@ def stride_without_fit(k: Kernels) -> Finding:
     for axis in (Axis(7, 3, 3), Axis(5, 3, 3, 1, 1, 1), Axis(10, 3, 2)):
         finding.see(not fits(axis), f"{axis} fits", within=True)
         finding.see(outputs(k, axis) != axis.out, f"{axis} gives {axis.out} outputs")
-    finding.figure(*(f"{axis.out} windows" for axis in (Axis(7, 3, 3), Axis(10, 3, 2))))
+    finding.figure(f"7 cells give {outputs(k, Axis(7, 3, 3))} windows of 3 at stride 3")
+    finding.figure(f"10 cells {outputs(k, Axis(10, 3, 2))} windows at stride 2")
     return finding
 
 
@@ -85,7 +91,7 @@ def larger_stride(k: Kernels) -> Finding:
             finding.see(two.out < one.out, told)
             finding.see(two.out <= one.out, told, within=True)
     finding.see(outputs(k, Axis(7, 3, 4)) <= outputs(k, Axis(7, 3, 3)), within=True)
-    finding.figure(f"{outputs(k, Axis(7, 3, 3))} windows at S = 3 and at S = 4")
+    finding.figure(f"7 cells hold {outputs(k, Axis(7, 3, 3))} windows at S = 3 and at S = 4")
     return finding
 
 
@@ -98,7 +104,10 @@ def stride_two(k: Kernels) -> Finding:
         pooled, strided = Axis(dense, 2, 2).out, Axis(W, F, 2, 1, P, P).out
         finding.see(pooled == strided, f"W={W}, F={F}, P={P}: {pooled} and {strided}", within=dense % 2 == 0)
     x, w = whole(2, 1, 1, 7, 7), whole(3, 1, 1, 3, 3)
-    finding.figure(k.max(k.conv(x, w), 2, 2).shape[2], k.conv(x, w, S=2).shape[2])
+    dense, pooled, strided = (y.shape[2] for y in (k.conv(x, w), k.max(k.conv(x, w), 2, 2), k.conv(x, w, S=2)))
+    finding.figure(f"7 cells under F = 3 give {dense} at stride 1; pooling leaves {pooled} of them")
+    finding.figure(f"stride 2 gives {strided}")
+    finding.given("pooling by 2")
     return finding
 
 
@@ -112,7 +121,9 @@ def half_padding(k: Kernels) -> Finding:
             finding.see(outputs(k, axis) == W, f"W={W}, F={F}, P={P} gives {axis.out}", within=F % 2 == 1)
     dilated = outputs(k, Axis(7, 3, 1, 2, 1, 1))
     finding.see(dilated == 7, f"W=7, F=3, P=1, D=2 gives {dilated}")
-    finding.figure(*(f"{Axis(7, 4, 1, 1, P, P).out}" for P in (1, 2)), dilated)
+    less, more = (outputs(k, Axis(7, 4, 1, 1, P, P)) for P in (1, 2))
+    finding.figure(f"For F = 4 the half is {(4 - 1) / 2}: 7 cells become {less} with P = 1 and {more} with P = 2")
+    finding.figure(f"At D = 2 it takes F - 1: 7 cells under F = 3 become {dilated} with P = 1")
     return finding
 
 
@@ -134,7 +145,9 @@ def padding_sets_size(k: Kernels) -> Finding:
         few = {Axis(W, F, S, D, 0, after).out for after in range(reach + 4 * S) if reach <= W + after}
         finding.see(few >= {*range(least, least + 4)}, f"W={W}, F={F}, S={S}, D={D}: only {few}", within=True)
     few_alike, last = sorted(alike)[:-1], max(alike)
-    finding.figure(f"{', '.join(map(str, few_alike))} and {last}", *(str(size) for size in sorted(apart - alike)))
+    finding.figure(f"7 cells under F = 3 reach {', '.join(map(str, few_alike))} and {last} with as much on either side")
+    finding.figure(f"{' and '.join(map(str, sorted(apart - alike)))} only with one cell more on one side")
+    finding.figure(*(f"{size} they do not reach" for size in range(4, 10) if size not in apart))
     return finding
 
 
@@ -152,12 +165,13 @@ def unpadded(k: Kernels) -> Finding:
             axis = Axis(W, F, S, D)
             finding.see(axis.out < W, f"{axis}: {axis.out} of {W}", within=F > 1)
     image = np.ones((1, 3, 32, 32))
-    finding.figure(image.size, k.conv(image, np.ones((12, 3, 5, 5))).size)
+    numbers = k.conv(image, np.ones((12, 3, 5, 5))).size
+    finding.figure(f"{volume(image)} under 12 filters of 5x5 has {image.size:,} numbers, then {numbers:,}")
     x = np.ones((1, 1, 32, 32))
     layers = 0
     while x.shape[2] >= 5:
         x, layers = k.conv(x, np.full((1, 1, 5, 5), 0.04)), layers + 1
-    finding.figure(f"after {layers} layers", f"{x.shape[2]}x{x.shape[3]}")
+    finding.figure(f"32 cells under F = 5 are {x.shape[2]}x{x.shape[3]} after {layers} layers")
     return finding
 
 
@@ -169,7 +183,9 @@ def alexnet_224(k: Kernels) -> Finding:
     finding.see(not fits(axis), "224 fits")
     finding.see(axis.out != 55, "224 give 55, rounded down")
     finding.see(fits(Axis(227, 11, 4)), "227 does not fit")
-    finding.figure(float(quotient(axis)), axis.out, Axis(227, 11, 4).out)
+    finding.figure(f"(224 - 11)/4 + 1 = {float(quotient(axis))}, which rounded down is {axis.out}, not 55")
+    finding.figure(f"with 227 it is {Axis(227, 11, 4).out}")
+    finding.given("224x224")
     return finding
 
 
@@ -180,7 +196,14 @@ def alexnet_three(k: Kernels) -> Finding:
     finding.see(fits(Axis(224, 11, 4, 1, 3, 3)), "3 on both sides")
     for before in range(4):
         finding.see(Axis(224, 11, 4, 1, before, 3 - before).strict().out == 55, f"{before} in front", within=True)
-    finding.figure(*(float(quotient(Axis(224, 11, 4, 1, P, P))) for P in (2, 3)), Axis(224, 11, 4, 1, 3, 3).out)
+    two, three = (Axis(224, 11, 4, 1, P, P) for P in (2, 3))
+    finding.figure(
+        f"3 on either side give {float(quotient(three))}, which is {three.out} only where it is rounded down"
+    )
+    finding.figure(f"as 2 on either side are with {float(quotient(two))}")
+    apart = {Axis(224, 11, 4, 1, before, 3 - before).strict().out for before in (0, 1, 3)}
+    finding.figure(*(f"With 1 before and 2 behind, or 3 on one side alone, it is {out}" for out in apart))
+    finding.given("A padding of 3", "224x224", "3 in all, not 3 on either side")
     return finding
 
 
@@ -191,7 +214,7 @@ def depth(k: Kernels) -> Finding:
     for C, K, G in ((3, 1, 1), (4, 2, 1), (4, 6, 2), (3, 12, 1)):
         maps = k.conv(whole(1, 1, C, 5, 5), whole(2, K, C // G, 3, 3), G=G).shape[1]
         finding.see(maps == K, f"{K} filters in {G} groups give {maps} maps")
-    finding.figure(maps)
+    finding.figure(f"{K} filters give {maps} maps")
     return finding
 
 
@@ -212,6 +235,7 @@ def walks(k: Kernels) -> Finding:
     for S in (1, 2, 3):
         places = k.conv(x, np.ones((1, 1, 1, 1)), S=S).ravel().tolist()
         finding.see(places == [7 * iy + ix for iy in range(0, 7, S) for ix in range(0, 7, S)], f"S={S}: {places}")
+    finding.given("A filter of one 1")
     return finding
 
 
@@ -220,9 +244,11 @@ def discards(k: Kernels) -> Finding:
     """Count what 2x2 at stride 2 leaves of even and of odd images."""
     finding = Finding()
     for H, W in ((4, 4), (8, 6), (5, 8), (7, 7)):
-        left = k.max(whole(1, 1, 3, H, W), 2, 2).size / (3 * H * W)
+        cells = k.max(whole(1, 1, 1, H, W), 2, 2).size
+        left = cells / (H * W)
         finding.see(left == 0.25, f"{H}x{W}: {left:.1%} are left", within=H % 2 == W % 2 == 0)
-    finding.figure(f"{100 * (1 - left):.1f} %")
+    finding.figure(f"of {H}x{W}, {cells} of {H * W} are left, and {100 * (1 - left):.1f} % discarded")
+    finding.given("2x2", "75 %")
     return finding
 
 
@@ -241,8 +267,11 @@ def overlap(k: Kernels) -> Finding:
         cells = shared(F, S, D), shared(F, S + 1, D)
         told = f"F={F}, S={S}, D={D}: {cells[0]} cells, then {cells[1]}"
         finding.see(cells[1] < cells[0], told, within=D == 1 and S < F)
-    finding.figure(*(str(shared(3, S)) for S in (1, 2, 3)))
-    finding.figure(f"{shared(3, 1, 2)} at stride 1 and {shared(3, 2, 2)} at stride 2")
+    one, two, three = (shared(3, S) for S in (1, 2, 3))
+    finding.figure(
+        f"under F = 3 they share {one} cells at stride 1, {two} at stride 2, and {three} at stride 3 or more"
+    )
+    finding.figure(f"At D = 2 they share {shared(3, 1, 2)} at stride 1 and {shared(3, 2, 2)} at stride 2")
     return finding
 
 
@@ -262,7 +291,8 @@ def fields_of_a_cell(k: Kernels) -> Finding:
         finding.see(held[1] < held[0], told, within=room and two.overlap < one.overlap)
     dilated = [most(11, 3, S, 2) for S in (1, 2)]
     finding.see(dilated[1] < dilated[0], f"W=11, F=3, D=2: {dilated} windows at strides 1 and 2")
-    finding.figure(*(f"up to {held} at strides 1 and 2" for held in dilated))
-    finding.figure(*(str(most(9, 3, S)) for S in (1, 2, 3)))
-    finding.figure(*(f"{held} at S = 3 and at S = 4" for held in {most(11, 5, 3), most(11, 5, 4)}))
+    finding.figure(*(f"At D = 2 under F = 3 it is in up to {held} at strides 1 and 2" for held in dilated))
+    ones, twos, threes = (most(9, 3, S) for S in (1, 2, 3))
+    finding.figure(f"in up to {ones} windows at stride 1, in {twos} at stride 2, in {threes} at stride 3")
+    finding.figure(*(f"Under F = 5 it is in {held} at S = 3 and at S = 4" for held in {most(11, 5, 3), most(11, 5, 4)}))
     return finding

@@ -9,7 +9,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from oracles.layers import Definition, Network, relu, relu_backward
-from properties.evidence.finding import Finding, decides
+from properties.evidence.finding import Finding, decides, row, volume
 from properties.evidence.kernels import Array, Kernels, whole
 from properties.worked import column_matrix, layer
 
@@ -39,6 +39,7 @@ def linear(k: Kernels) -> Finding:
     finding.see(additive(lambda x: k.conv(x, w, np.zeros(3))), "with a bias of 0", within=True)
     finding.see(additive(lambda x: k.conv(x, w, np.array([1.0, 2.0, 3.0]))), "with a bias")
     finding.see(additive(lambda x: k.conv(x, w, S=2, P=1)), "with stride and padding", within=True)
+    finding.given("the bias is 0")
     return finding
 
 
@@ -57,9 +58,8 @@ def flips(k: Kernels) -> Finding:
         finding.see(np.array_equal(correlated(w[::-1]), convolved), f"{told}, flipped first", within=True)
         finding.see(np.array_equal(correlated(w[::-1], S=2), convolved), f"{told}, flipped first, at stride 2")
     w = np.array([1.0, 0, -1])
-    finding.figure(
-        *(f"({', '.join(f'{value:g}' for value in y)})" for y in (correlated(w), np.convolve(x, w, "valid")))
-    )
+    finding.figure(f"{row(x)} under {row(w)} is {row(correlated(w))} in the layer")
+    finding.figure(f"and {row(np.convolve(x, w, 'valid'))} convolved")
     return finding
 
 
@@ -79,7 +79,7 @@ def collapse(k: Kernels) -> Finding:
         once = k.conv(x, both, offset, S * then, P + S * behind)
         told = f"S={S} and {then}, P={P} and {behind}"
         finding.see(np.array_equal(twice, once), told, within=behind == 0)
-    finding.figure(f"{3 + 2}x{3 + 2}")
+    finding.figure(f"two of 3x3 at stride 1 are one of {3 + 2}x{3 + 2}")
     return finding
 
 
@@ -100,10 +100,10 @@ def non_linear(k: Kernels) -> Finding:
         finding.see(not additive(pool), f"the {name} is linear", within=name != "average")
     finding.see(not additive(lambda x: k.l2(x, 1, 1)), "the L2 norm of one cell is linear", within=True)
     finding.see(not additive(lambda x: k.max(x, 1, 1)), "the maximum of one cell is linear")
-    ones = np.ones((1, 1, 2, 2))
-    half = np.array([1.0, 0, 0, 0]).reshape(1, 1, 2, 2)
-    finding.figure(*(f"{k.max(a, 2, 2).item():g} and {k.max(b, 2, 2).item():g}" for a, b in ((half, ones - half),)))
-    finding.figure(f"{k.max(ones, 2, 2).item():g}")
+    x, y = (np.array(cells, np.float64).reshape(1, 1, 2, 2) for cells in ((1, 0, 0, 0), (0, 1, 1, 1)))
+    one, other, both = (k.max(image, 2, 2).item() for image in (x, y, x + y))
+    finding.figure(f"{row(x)} and {row(y)} have the maxima {one:g} and {other:g}")
+    finding.figure(f"their sum has {both:g}, not {one + other:g}")
     return finding
 
 
@@ -114,7 +114,8 @@ def only_max(k: Kernels) -> Finding:
     for name, pool in pools(k).items():
         finding.see(name == "maximum" or additive(pool), f"the {name} is not linear")
     x, y = (np.array(cells, np.float64).reshape(1, 1, 2, 2) for cells in ((3, 0, 0, 0), (0, 4, 0, 0)))
-    finding.figure(*(f"{k.l2(image, 2, 2).item():g}" for image in (x, y, x + y)))
+    one, other, both = (k.l2(image, 2, 2).item() for image in (x, y, x + y))
+    finding.figure(f"{row(x)} and {row(y)} have the norms {one:g} and {other:g}, their sum {both:g}")
     return finding
 
 
@@ -124,7 +125,8 @@ def activations(k: Kernels) -> Finding:
     finding = Finding()
     finding.see(not additive(relu), "ReLU is linear")
     one = np.ones((1, 1, 1, 1))
-    finding.figure(f"{(relu(one) + relu(-one)).item():g}", f"{relu(one - one).item():g}")
+    finding.figure(f"ReLU of 1 and of -1 add up to {(relu(one) + relu(-one)).item():g}")
+    finding.figure(f"ReLU of their sum is {relu(one - one).item():g}")
     return finding
 
 
@@ -134,6 +136,7 @@ def zeroes(k: Kernels) -> Finding:
     finding = Finding()
     for value in whole(12, 40).tolist():
         finding.see(relu(np.array([value])).tolist() == [value if value > 0 else 0.0], f"{value}")
+    finding.figure(f"sets negative activations to {relu(np.array([-1.0])).item():g}")
     return finding
 
 
@@ -158,9 +161,11 @@ def behind(k: Kernels) -> Finding:
         within = name != "maximum" and min(cells) < 0 < max(cells)
         finding.see(differs, f"the {name} of {cells}", within=within)
     x = np.array([3.0, -1, -1, -1]).reshape(1, 1, 2, 2)
-    for name in ("average", "L2 norm", "maximum"):
-        pool = pools(k)[name]
-        finding.figure(*(f"{pooled.item():.3g}" for pooled in (pool(relu(x)), relu(pool(x)))))
+    first, last = (
+        [y.item() for y in ys] for ys in zip(*((p(relu(x)), relu(p(x))) for p in pools(k).values()), strict=True)
+    )
+    finding.figure(f"{row(x)}: with ReLU first the average is {first[1]:.3g}, with ReLU last {last[1]:.3g}")
+    finding.figure(f"the L2 norm {first[2]:.3g} and {last[2]:.3g}; the maximum {first[0]:.3g} and {last[0]:.3g}")
     return finding
 
 
@@ -183,7 +188,8 @@ def replaces(k: Kernels) -> Finding:
     for fy, fx in np.ndindex(2, 2):
         spread[:, :, fy : fy + 3, fx : fx + 3] += w / 4
     finding.see(np.array_equal(k.average(k.conv(x, w), 2, 2), k.conv(x, spread, S=2)), "both in one", within=True)
-    finding.figure("x".join(map(str, spread.shape[2:])))
+    finding.figure(f"a 3x3 convolution with averaging by 2 behind it is one of {'x'.join(map(str, spread.shape[2:]))}")
+    finding.given("Filters of 1/4")
     return finding
 
 
@@ -205,7 +211,9 @@ def detail(k: Kernels) -> Finding:
     ones = np.ones((1, 1, 2, 2))
     finding.see(np.array_equal(k.conv(x, ones, S=2), k.conv(other, ones, S=2)), "told apart at stride 2", within=True)
     finding.see(not np.array_equal(k.conv(x, ones), k.conv(other, ones)), "not told apart at stride 1", within=True)
-    finding.figure(k.conv(x, w[:1]).size, k.conv(x, w[:1], S=2).size)
+    dense, strided = (k.conv(x, w[:1], S=S).size for S in (1, 2))
+    finding.figure(f"The {strided} outputs at stride 2 are among the {dense} at stride 1")
+    finding.given("3x3 cells have a single window of 3x3")
     return finding
 
 
@@ -222,7 +230,7 @@ def differentiable(k: Kernels) -> Finding:
         linear_ = [(k.conv(x + d * up, x) - k.conv(x, x)).item() * d for d in (1.0, -1.0)]
         finding.see(linear_[0] == linear_[1], "a convolution", within=True)
         if name == "a tie":
-            finding.figure(f"{slopes[0]:g} upwards and {slopes[1]:g} downwards")
+            finding.figure(f"slopes of {slopes[0]:g} upwards and {slopes[1]:g} downwards")
     step = 2.0**-10
     for cells in ((0.0, 0, 0, 0), (3.0, 4, 0, 0), (0.0, 4, 0, 0)):
         x = np.array(cells).reshape(1, 1, 2, 2)
@@ -230,9 +238,12 @@ def differentiable(k: Kernels) -> Finding:
         slopes = [(norms[1] - norms[0]) / step, (norms[2] - norms[1]) / step]
         alike = abs(slopes[1] - slopes[0]) < step  # f'' = 1/4 at most, but where the norm is 0
         finding.see(alike, f"the norm of {cells}: slopes {slopes}", within=any(cells))
+        if not any(cells):
+            finding.figure(f"A norm of 0 has slopes of {slopes[1]:g} and {slopes[0]:g}")
     for value in (-3.0, 0.0, 3.0):
         at, over, under = (relu(np.array([value + step])).item() for step in (0.0, 1.0, -1.0))
         finding.see(over - at == at - under, f"ReLU at {value}", within=value != 0)
+    finding.given("so has ReLU at 0", "norm is at 0")
     return finding
 
 
@@ -246,7 +257,7 @@ def vanishing(k: Kernels) -> Finding:
         chain |= {"sigmoid": (sigmoid * (1 - sigmoid)) ** 10, "tanh": (1 - math.tanh(z) ** 2) ** 10}
         for name in ("sigmoid", "tanh"):
             finding.see(chain["ReLU"] > chain[name], f"at {z}: {chain}", within=z > 0)
-    finding.figure(f"{0.25**10:.1e}".replace("e-0", "e-"))
+    finding.figure(f"at most {0.25**10:.1e}".replace("e-0", "e-"))
     return finding
 
 
@@ -274,7 +285,8 @@ def scales(k: Kernels) -> Finding:
     x, w = whole(21, 1, 3, 32, 32), np.array([1.0, 3, 5]).reshape(1, 3, 1, 1)
     summed = x[0, 0] + 3 * x[0, 1] + 5 * x[0, 2]
     finding.see(np.array_equal(k.conv(x, w)[0, 0], summed), "three channels", within=True)
-    finding.figure(x.shape[1])
+    finding.figure(f"on {volume(x)} each output is a sum of {w.size} products")
+    finding.given("a 1x1 convolution")
     return finding
 
 
@@ -295,7 +307,7 @@ def im2col_pools(k: Kernels) -> Finding:
     dark = -np.abs(x[:, :1])
     zeros = column_matrix(np.pad(dark, ((0, 0), (0, 0), (1, 1), (1, 1))), padded).max(0)
     finding.see(np.array_equal(k.max(dark, 3, 2, 1).ravel(), zeros), "the maximum of a dark image, padded by 1")
-    finding.figure(f"{both.C} channels")
+    finding.figure(f"a column of {both.C} channels")
     return finding
 
 
@@ -308,5 +320,5 @@ def last(k: Kernels) -> Finding:
     finding.see(list(stages)[-1] == "pool", f"the last layer is {list(stages)[-1]}")
     whole_plane = k.max(stages["relu"].astype(np.float64), 32, 32)
     finding.see(whole_plane.shape[1] == network.classes, f"pooling leaves {whole_plane.shape[1]} channels")
-    finding.figure(whole_plane.shape[1], network.classes)
+    finding.figure(f"keeps the {whole_plane.shape[1]} channels and cannot make {network.classes} scores")
     return finding

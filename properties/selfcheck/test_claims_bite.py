@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from impls import im2col
 from oracles import layers
-from properties.claims import VERDICTS
-from properties.evidence.finding import DECISIONS
+from properties.claims import VERDICTS, Claim, load
+from properties.evidence import counts, images, measured, reach, sizes, values  # noqa: F401 - they enter their decisions
+from properties.evidence.examples import EXAMPLES
+from properties.evidence.finding import DECISIONS, NOTATION, complaint
 from properties.evidence.kernels import Kernels
 from properties.mutants.planting import variant
 from properties.network import descent
@@ -72,6 +77,32 @@ def test_a_claim_is_decided_by_what_is_computed(claim: str, monkeypatch: pytest.
             assert turned in (found, "")
             return
     pytest.fail(f"{claim}: {verdict!r} under {fault or f'all of {len(FAULTS)} faults'}")
+
+
+def falsified(claim: Claim) -> Iterator[Claim]:
+    """Change the last digit of each number of a claim, its condition and its reason; notation stays."""
+    for part in ("claim", "verdict", "why"):
+        text = getattr(claim, part)
+        notation = {place for found in NOTATION.finditer(text) for place in range(*found.span())}
+        for digit in re.finditer(r"\d(?![\d,.]*\d)", text):
+            if digit.start() not in notation:
+                other = "8" if digit[0] == "9" else str(int(digit[0]) + 1)
+                yield replace(claim, **{part: text[: digit.start()] + other + text[digit.end() :]})
+
+
+CLAIMS = load()[0]
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=[claim.id for claim in CLAIMS])
+def test_no_number_of_a_claim_can_be_another(claim: Claim) -> None:
+    """Whatever decides it: a computation, a property or a worked example of the notes."""
+    finding = {**DECISIONS, **EXAMPLES}[claim.id].evidence(Kernels(im2col))
+    assert not complaint(claim, finding)
+    assert [other for other in falsified(claim) if not complaint(other, finding)] == []
+
+
+def test_some_hundred_numbers_are_falsified() -> None:
+    assert sum(len([*falsified(claim)]) for claim in CLAIMS) > 300
 
 
 @pytest.mark.parametrize("claim", ["pooling-cheaper-than-convolution", "pooling-cheaper-than-a-second-convolution"])
