@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports import entries
@@ -19,6 +20,8 @@ from reports.entries import COLUMNS, REFUSED, number_of
 from reports.sentences import plural
 
 SCHEMA = 1
+PAIR = ["layer", "operation", "who"]  # what both timings of an A/A pair have in common
+FIRST = "first"  # the kind of a timing that is no longer drawn, and has part in an A/A pair
 FOLDER = Path(".benchmarks")  # pytest-benchmark's own place
 HOW = "make bench, or pytest bench/ --benchmark-save=NAME, writes one"
 
@@ -92,7 +95,9 @@ class Benchmarks:
     @property
     def baseline(self) -> str:
         """What speed is measured against unless another is named: what was measured twice, or else torch."""
-        for names in (self.of("again")["who"], self.of("layer")["who"]):
+        layers = self.of("layer")["who"]
+        twice = self.of("again")["who"]
+        for names in (twice[twice.isin(layers)], layers):
             if len(names):
                 first = [name for name in names if name.startswith("torch")] or [*names]
                 return str(first[0])
@@ -108,7 +113,7 @@ class Benchmarks:
     def only(self, texts: Iterable[str]) -> tuple[Benchmarks, list[str]]:
         """Keep the layers that fit lists like "alexnet-*,vgg16-conv1_2", with a line for each word that fits none.
 
-        Sweeps and the roofline stay; so do all layers where no word fits any.
+        Sweeps, the roofline and all A/A pairs stay: noise is that of the run. So do all layers where no word fits any.
         """
         words = [word.strip() for text in texts for word in text.split(",")]
         known = self.layers
@@ -116,10 +121,14 @@ class Benchmarks:
         said = [f"{self.path}: has no layer {word!r}{_meant(word, known)}" for word in words if not fits[word]]
         keep = set().union(*fits.values()) or {*known}
 
-        def kept(frame: pd.DataFrame) -> pd.DataFrame:
-            return frame[~frame["kind"].isin(("layer", "again")) | frame["layer"].isin(keep)]
+        def left(frame: pd.DataFrame) -> pd.Series:
+            return (frame["kind"] == "layer") & ~frame["layer"].isin(keep)
 
-        return replace(self, timings=kept(self.timings), not_timed=kept(self.not_timed)), said
+        pairs = {*self.of("again")[PAIR].itertuples(index=False, name=None)}
+        paired = np.array([key in pairs for key in self.timings[PAIR].itertuples(index=False, name=None)], bool)
+        timings = self.timings.assign(kind=self.timings["kind"].mask(left(self.timings) & paired, FIRST))
+        refused = self.not_timed[~left(self.not_timed)]
+        return replace(self, timings=timings[~left(timings)], not_timed=refused), said
 
 
 def newest(folder: str | os.PathLike[str] = FOLDER) -> Path:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from oracles.case import OPERATIONS
 from reports import stats
-from reports.benchmarks import Benchmarks
+from reports.benchmarks import FIRST, PAIR, Benchmarks
 from reports.entries import CPU
 from reports.section import Table, bracketed, covered, limits, listed, three, time, times
 from reports.sentences import plural
@@ -19,7 +19,7 @@ UNCLEAR = "unclear"
 WORDS = ("faster", "slower", "level", UNCLEAR)
 NAMES = {UNCLEAR: "too noisy to tell"}
 MARKS = {"level": "≈ ", UNCLEAR: "? "}  # before the ratio
-CLOSE = 1.1  # how far an interval may reach up or down and still be called level, where no A/A run says what noise is
+CLOSE = 1.1  # how far an interval, or what identical code differs by, may reach up or down and still be called level
 
 # why something has no time: the sign in its place and what it means, by the first word of the reason
 SIGNS = {
@@ -54,7 +54,7 @@ class Speed:
 def speed(found: Benchmarks, baseline: str) -> Speed:
     """Hold every layer's time against the baseline's."""
     lines = _in_order(found.of("layer"))
-    floor = stats.noise_floor(again(found)["shift"])
+    floor = stats.noise_floor(again(found)["ratio"])
     keys = ["layer", "operation"]
     base = lines[lines["who"] == baseline].set_index(keys)["cpu_seconds"]
     answers = [_against(line, base.get((line.layer, line.operation)), baseline, floor) for line in lines.itertuples()]
@@ -66,11 +66,11 @@ def speed(found: Benchmarks, baseline: str) -> Speed:
 
 
 def again(found: Benchmarks) -> pd.DataFrame:
-    """Return the A/A pairs: what was measured a second time, with the ratio of both medians, and its shift."""
-    keys = ["layer", "operation", "who"]
-    first = found.of("layer").drop_duplicates(keys).set_index(keys)["cpu_seconds"]
+    """Return the A/A pairs, drawn or not: what was measured twice, with the ratio of both medians, and its shift."""
+    timings = found.timings[found.timings["kind"].isin(("layer", FIRST))]
+    first = timings.drop_duplicates(PAIR).set_index(PAIR)["cpu_seconds"]
     second = found.of("again")
-    second = second[[key in first.index for key in second[keys].itertuples(index=False, name=None)]]
+    second = second[[key in first.index for key in second[PAIR].itertuples(index=False, name=None)]]
     pairs = [stats.ratio_of_medians(each.cpu_seconds, first[each.layer, each.operation, each.who])
              for each in second.itertuples()]  # fmt: skip
     return second.assign(ratio=[each.value for each in pairs], shift=[each.shift for each in pairs])
@@ -99,13 +99,14 @@ def _against(line: tuple, base: list[float] | None, baseline: str, floor: Floor 
 def _word(ratio: Ratio, floor: Floor | None) -> str:
     """Name what a ratio shows: level only where its interval reaches no farther than what identical code differs by.
 
-    Faster and slower only where neither holds 1: the interval of rounds, nor that of repeats, which the table gives.
+    And only where this is close: more noise makes nothing level. Faster and slower only where neither holds 1: the
+    interval of rounds, nor that of repeats, which the table gives.
     """
     known = not math.isnan(ratio.low)
     if stats.differs(ratio, floor) and not (known and stats.widened(ratio, floor).holds(1)):
         return "faster" if ratio.value > 1 else "slower"
     reach = math.sqrt(ratio.high / ratio.low)
-    return "level" if reach <= (floor.factor if floor else CLOSE) else UNCLEAR
+    return "level" if reach <= (floor.factor if floor else CLOSE) <= CLOSE else UNCLEAR
 
 
 def caption(found: Speed) -> list[str]:
@@ -155,11 +156,16 @@ def noise(floor: Floor | None) -> str:
             f"{100 * (CLOSE - 1):.0f} % up or down; with a wider one it is too noisy to tell (?). Without an A/A run, "
             "what identical code differs by is not known."
         )
+    differs = f"{floor.percent:.1f} % up or down in 95 % of repeats, from {plural(floor.pairs, 'A/A pair')}"
+    intervals = "Here, the interval is that of rounds; in the table it holds what identical code differs by as well."
+    if floor.factor > CLOSE:
+        return (
+            f"The medians of identical code differ by {differs}. That is more than {100 * (CLOSE - 1):.0f} %: what is "
+            f"neither faster nor slower is too noisy to tell (?), and nothing is called level. {intervals}"
+        )
     return (
-        f"Level (≈) means within the interval, or within what identical code differs by in its medians and its fastest "
-        f"rounds: {floor.percent:.1f} % up or down in 95 % of repeats, from {plural(floor.pairs, 'A/A pair')}. Where "
-        "the interval reaches farther than that, it is too noisy to tell (?). Here, the interval is that of rounds; in "
-        "the table it holds what identical code differs by as well."
+        f"Level (≈) means within the interval, or within what the medians of identical code differ by: {differs}. "
+        f"Where the interval reaches farther than that, it is too noisy to tell (?). {intervals}"
     )
 
 

@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from reports import entries as read
-from reports import made_up
+from reports import made_up, speed
 from reports.benchmarks import BenchmarkError, load, newest
 
 
@@ -294,8 +294,15 @@ def test_bytes_and_absent_files_are_refused(tmp_path):
 def test_layers_are_chosen_by_name_and_pattern(found):
     some, said = found.only(["alexnet-*,large-31", "vgg16-pool1"])
     assert (some.layers, said) == (["alexnet-conv1", "alexnet-conv3", "large-31", "vgg16-pool1"], [])
-    assert {*some.of("again")["layer"]} == {*some.layers}
+    assert len(some.of("layer")) < len(found.of("layer"))
+    assert {*some.of("layer")["layer"]} == {*some.layers}
     assert len(some.of("sweep")) == len(found.of("sweep"))
+
+
+def test_the_a_a_pairs_of_layers_that_are_not_drawn_tell_noise_all_the_same(found):
+    one, _ = found.only(["alexnet-conv1"])
+    assert (len(one.of("again")), one.baseline) == (len(made_up.LAYERS), found.baseline)
+    assert speed.speed(one, "im2col").floor == speed.speed(found, "im2col").floor
 
 
 def test_an_unknown_layer_is_named_with_the_nearest_and_the_others_stay(found):

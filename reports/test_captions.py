@@ -59,10 +59,12 @@ def test_speed(found, infos, baseline):
             float, re.search(r": (\S+) \[(\S+), (\S+)\] times as fast in the geo", text).groups()
         )
         assert said_mean == round(geometric_mean(ratios.values()), 2)
-        assert low <= said_mean <= high < 1.04 * low
+        assert low <= said_mean <= high
         held = speed.speed(found, baseline)
         mean = speed.means(held)[name]
-        assert mean.high / mean.low > held.floor.factor**2  # of many timings too, runs differ by what noise is
+        assert (
+            1 < mean.high / mean.low / held.floor.factor**2 < 1.01
+        )  # of many timings too, runs differ by what noise is
         assert f"from {ratios[least]:.2f} ({least[0]}, {least[1]})" in text
         assert text.endswith(f"to {ratios[most]:{'.2f' if ratios[most] < 9.95 else '.1f'}} ({most[0]}, {most[1]}).")
         true = [made_up.times_as_fast(name, layer) / made_up.times_as_fast(baseline, layer) for layer, _ in ratios]
@@ -78,8 +80,7 @@ def test_noise(found, infos):
             same = [info for info in infos if info["kind"] == "layer" and info["layer"] == each["layer"]]
             (first,) = [info["cpu_seconds"] for info in same
                         if (info["operation"], info["implementation"]) == (each["operation"], "im2col")]  # fmt: skip
-            both = [math.log(of(each["cpu_seconds"]) / of(first)) for of in (median, min)]
-            logs.append(min(both, key=abs) if both[0] * both[1] > 0 else 0.0)
+            logs.append(math.log(median(each["cpu_seconds"]) / median(first)))
     reach = 2.3060 * math.sqrt(mean(each**2 for each in logs))  # Student's quantile, two-sided 95 %, of 8 pairs
     text = sentence(speed.caption(speed.speed(found, "im2col")), "Level")
     assert f": {100 * (math.exp(reach) - 1):.1f} % up or down in 95 % of repeats, from 8 A/A pairs." in text
