@@ -8,24 +8,52 @@ from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from properties.evidence.counts import CONV1
 from properties.evidence.finding import Finding, decides
 from properties.evidence.kernels import Kernels
 from properties.worked import layer
+from reports.stats import noise_floor
 
 SAMPLE = Path(__file__).parents[2] / "reports" / "samples" / "bench.json"
+CLOSE = 1.1  # times as long: what is closer is not told apart, however still the machine
 POOLED = {"max": "A", "average": "A-average", "L2": "A-l2"}  # bench/steps.py has these steps of a network, B and C
 
 Row = dict[str, Any]
 
 
 @cache
+def content() -> Row:
+    """Read the sample."""
+    found: Row = json.loads(SAMPLE.read_text(encoding="utf-8"))
+    return found
+
+
 def sampled() -> dict[str, list[Row]]:
     """Give the tables of the experiments by name."""
-    tables: dict[str, list[Row]] = json.loads(SAMPLE.read_text(encoding="utf-8"))["poolproof"]["experiments"]
+    tables: dict[str, list[Row]] = content()["poolproof"]["experiments"]
     return tables
+
+
+def pairs() -> list[float]:
+    """Give the ratio of both medians of each A/A pair: of identical code that was measured twice in the sample."""
+    medians: dict[str, dict[tuple[str, ...], float]] = {"layer": {}, "again": {}}
+    for info in (entry["extra_info"] for entry in content()["benchmarks"]):
+        if info["kind"] in medians:
+            key = info["layer"], info["operation"], info["implementation"]
+            medians[info["kind"]][key] = median(info["cpu_seconds"])
+    return [seconds / medians["layer"][key] for key, seconds in medians["again"].items()]
+
+
+def told_apart(cells: int) -> float:
+    """Give how many times as long one must take as another to be told apart from noise, where so many are looked at.
+
+    It is what identical code differs by in the sample, with a chance of 5 % in any of the cells, and at least a tenth.
+    """
+    floor = noise_floor(pairs(), comparisons=cells)
+    return max(CLOSE, floor.factor) if floor else CLOSE
 
 
 def table(name: str) -> list[Row]:
@@ -44,42 +72,45 @@ def share(cells: Sequence[bool]) -> str:
     return "in all" if all(cells) else "in some" if any(cells) else "in none"
 
 
-def slower(one: float, other: float) -> bool:
-    """Tell whether one takes longer by more than a tenth: less is not told apart from noise."""
-    return one > 1.1 * other
-
-
-def against_convolution(finding: Finding, *strides: int, condition: str = "") -> dict[str, dict[str, list[bool]]]:
+def against_convolution(finding: Finding, *strides: int) -> dict[str, dict[str, list[bool]]]:
     """Enter the cells in which a pool came sooner, or later, to an end than a convolution of its stride.
 
     A is a convolution with a pool of S x S behind it, B the same one with a convolution at stride S behind it, from the
     same image to as many outputs: whatever tells them apart in time is the pool and the second convolution. Gives, by
-    pool, whether the step with it is longer, and whether it is shorter, in each cell in which both were timed. The
-    claim's `condition` names a pool, if any.
+    pool, whether the step with it is longer, and whether it is shorter, in each cell in which both were timed. Where
+    neither is so, noise may hide it: such a cell is not within the condition, that they can be told apart.
     """
-    second, found = timed("B"), {}
-    for pool, variant in POOLED.items():
-        seen: dict[str, list[bool]] = {}
-        for cell, seconds in timed(variant).items():
-            if cell not in second or not cell.endswith(tuple(f"S={S}" for S in strides)):
-                continue
-            longer, shorter = slower(seconds, second[cell]), slower(second[cell], seconds)
-            if longer or shorter:
-                told = f"{1000 * seconds:.2f} ms and {1000 * second[cell]:.2f} ms"
-                finding.see(shorter, f"{cell}, {pool} pooling: {told}", within=pool == condition)
-            seen.setdefault("longer", []).append(longer)
-            seen.setdefault("shorter", []).append(shorter)
-        found[pool] = seen
+    second = timed("B")
+    cells = [
+        (pool, cell, seconds)
+        for pool, variant in POOLED.items()
+        for cell, seconds in timed(variant).items()
+        if cell in second and cell.endswith(tuple(f"S={S}" for S in strides))
+    ]
+    factor = told_apart(len(cells))
+    found: dict[str, dict[str, list[bool]]] = {pool: {"longer": [], "shorter": []} for pool in POOLED}
+    for pool, cell, seconds in cells:
+        longer, shorter = seconds > factor * second[cell], second[cell] > factor * seconds
+        told = f"{cell}, {pool} pooling: {1000 * seconds:.2f} ms and {1000 * second[cell]:.2f} ms"
+        finding.see(shorter, told, within=longer or shorter)
+        found[pool]["longer"].append(longer)
+        found[pool]["shorter"].append(shorter)
+    finding.figure(f"{100 * (factor - 1):.0f} % with {len(cells)} cells to look at")
     return found
+
+
+def tell(finding: Finding, found: dict[str, dict[str, list[bool]]]) -> None:
+    """Enter in how many cells the step with each pool is longer, and in how many it is shorter."""
+    for words, pool in (("the step with max pooling", "max"), ("that with average pooling", "average")):
+        longer, shorter = (share(found[pool][which]) for which in ("longer", "shorter"))
+        finding.figure(f"{words} is longer {longer} of the sample's cells and shorter {shorter}")
 
 
 @decides("pooling-cheaper-than-convolution")
 def pool_cheaper(k: Kernels) -> Finding:
     """Time a pool against a convolution of its stride, behind the same layer; and count what both have to calculate."""
     finding = Finding()
-    found = against_convolution(finding, 2, 4)
-    finding.figure(f"longer {share(found['max']['longer'])}", f"shorter {share(found['average']['shorter'])}")
-    finding.figure(f"longer {share(found['average']['longer'])}")
+    tell(finding, against_convolution(finding, 2, 4))
     for W, C, F, S in product((5, 8, 56), (1, 2, 3, 64), (1, 2, 3), (1, 2, 3)):
         convolution, pool = (layer(W, C, F=F, S=S, P=F // 2, K=K) for K in (C, 0))
         assert (pool.macs < convolution.macs) == (C > 1)
@@ -94,9 +125,7 @@ def pool_cheaper(k: Kernels) -> Finding:
 def second_convolution(k: Kernels) -> Finding:
     """Time, behind the same convolution at stride 1, a pooling by 2 against a convolution at stride 2; and count."""
     finding = Finding()
-    found = against_convolution(finding, 2, condition="average")
-    finding.figure(f"longer {share(found['max']['longer'])}", f"shorter {share(found['average']['shorter'])}")
-    finding.figure(f"longer {share(found['average']['longer'])}")
+    tell(finding, against_convolution(finding, 2))
     for C, F, S in product((1, 2, 3, 64), (1, 3, 5), (2, 3, 4)):
         pooled, strided = layer(12, C, F=S, S=S, K=0), layer(12, C, F=F, S=S, P=F // 2, K=C)
         assert pooled.y_shape == strided.y_shape  # the same volume comes out
@@ -111,7 +140,7 @@ def second_convolution(k: Kernels) -> Finding:
 def stride_cheaper(k: Kernels) -> Finding:
     """Compare a convolution at stride 2 with one at stride 1 and a pooling by 2, in work and in time.
 
-    Less time is less by a tenth.
+    Less time is less by more than noise.
     """
     finding = Finding()
     for W, C, F in product(range(2, 13), (1, 3, 64), (1, 3, 5)):
@@ -119,12 +148,13 @@ def stride_cheaper(k: Kernels) -> Finding:
         pool = layer(W, 4, F=2, S=2, K=0)
         work = strided.macs, dense.macs + pool.macs
         finding.see(work[0] < work[1], f"{strided}: {work[0]} and {work[1]}", within=True)
+    alone = {cell: seconds for cell, seconds in timed("C").items() if cell.endswith("S=2")}
+    factor = told_apart(len(POOLED) * len(alone))
     for name, variant in POOLED.items():
         pooled = timed(variant)
-        for cell, seconds in timed("C").items():
-            if cell.endswith("S=2"):
-                told = f"{cell}, {name}: {seconds / pooled[cell]:.2f} of the time"
-                finding.see(seconds < 0.9 * pooled[cell], told, within=True)
+        for cell, seconds in alone.items():
+            part = f"{cell}, {name}: {seconds / pooled[cell]:.2f} of the time"
+            finding.see(factor * seconds < pooled[cell], part, within=True)
     dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
     finding.figure(dense, layer(56, 64, F=2, S=2, K=0).macs, strided)
     finding.given("56x56x64", "pooling by 2")
@@ -157,9 +187,11 @@ def less_work(k: Kernels) -> Finding:
         more = replace(g, vertical=axis, horizontal=axis)
         finding.see(more.macs < g.macs, f"{g}: {g.macs}, then {more.macs}", within=axis.out < g.horizontal.out)
     seconds = {(row["implementation"], row["S"]): row["cpu_seconds"] for row in table("stride")}
-    for who in dict.fromkeys(name for name, S in seconds if S == 4):
+    implementations = [name for name, S in seconds if S == 4]
+    factor = told_apart(len(implementations))
+    for who in implementations:
         part = seconds[who, 4] / seconds[who, 2]
-        finding.see(part < 0.9, f"{who}: {part:.2f} of the time at S=4", within=True)
+        finding.see(factor * part < 1, f"{who}: {part:.2f} of the time at S=4", within=True)
     dense = layer(227, 3, F=11, K=96)
     finding.figure(dense.macs, CONV1.macs, f"{dense.macs / CONV1.macs:.1f} times as many")
     finding.given("From stride 3 to 4, 7 cells under F = 3")

@@ -108,10 +108,29 @@ def test_some_hundred_numbers_are_falsified() -> None:
 @pytest.mark.parametrize("claim", ["pooling-cheaper-than-convolution", "pooling-cheaper-than-a-second-convolution"])
 def test_what_was_timed_is_told_of_a_claim(claim: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Had the sample other times, other words would be asked for."""
-    assert "longer in some" in right(claim)
-    otherwise = said(claim, FAULTS["pools_take_no_time"](monkeypatch))
-    assert {"longer in none", "shorter in all"} <= {*otherwise}
-    assert "longer in some" not in otherwise
+    of_all = "the step with max pooling is longer in none of the sample's cells and shorter in all"
+    assert of_all not in right(claim)
+    assert of_all in said(claim, FAULTS["pools_take_no_time"](monkeypatch))
+
+
+def test_times_are_told_apart_by_what_identical_code_differs_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The noisier the file, and the more cells, the farther apart; and never by less than a tenth."""
+    found = {}
+    for noise in (0.001, 0.05, 0.2):
+        monkeypatch.setattr(measured, "pairs", lambda noise=noise: [1 + noise, 1 / (1 + noise)] * 4)
+        found[noise] = [measured.told_apart(cells) for cells in (1, 20, 72)]
+        assert found[noise] == sorted(found[noise])
+    assert found[0.001] == [1.1] * 3
+    assert 1.1 < found[0.05][0] < found[0.2][0]
+    monkeypatch.setattr(measured, "pairs", list)
+    assert measured.told_apart(72) == 1.1
+
+
+def test_in_a_noisy_file_time_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No claim on time holds by what noise alone may show."""
+    monkeypatch.setattr(measured, "pairs", lambda: [2.0, 0.5] * 4)
+    for claim in ("stride-cheaper-than-pooling-after-stride-1", "pooling-cheaper-than-a-second-convolution"):
+        assert said(claim, im2col)[0] == "false"
 
 
 def test_a_step_that_is_too_long_raises_the_loss() -> None:
