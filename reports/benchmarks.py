@@ -21,6 +21,7 @@ from reports.sentences import plural
 
 SCHEMA = 1
 PAIR = ["layer", "operation", "who"]  # what both timings of an A/A pair have in common
+SAME = 1e-6  # of a time: what rounding may change
 FIRST = "first"  # the kind of a timing that is no longer drawn, and has part in an A/A pair
 FOLDER = Path(".benchmarks")  # pytest-benchmark's own place
 HOW = "make bench, or pytest bench/ --benchmark-save=NAME, writes one"
@@ -73,6 +74,18 @@ class Benchmarks:
             except (TypeError, ValueError, OverflowError) as error:
                 raise BenchmarkError(f"{self.path}: {error}, and is not drawn") from error
         return frame
+
+    def timed(self, rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+        """Give each row of an experiment the raw seconds of its entry, as `rounds`, and their median as its time.
+
+        `names` are those of the entries. `told` is the time that the table has; a row without an entry keeps it.
+        """
+        entries = self.of("experiment").drop_duplicates(["layer", "implementation"])
+        raw = {(each.layer, each.implementation): each.cpu_seconds for each in entries.itertuples()}
+        rounds = [raw.get((name, row.implementation), [row.cpu_seconds])
+                  for name, row in zip(names, rows.itertuples(), strict=True)]  # fmt: skip
+        medians = [float(np.median(each)) for each in rounds]
+        return rows.assign(rounds=rounds, told=rows["cpu_seconds"], cpu_seconds=medians)
 
     @property
     def names(self) -> list[str]:
@@ -129,6 +142,17 @@ class Benchmarks:
         timings = self.timings.assign(kind=self.timings["kind"].mask(left(self.timings) & paired, FIRST))
         refused = self.not_timed[~left(self.not_timed)]
         return replace(self, timings=timings[~left(timings)], not_timed=refused), said
+
+
+def contradicted(rows: pd.DataFrame) -> list[str]:
+    """Say in a line in how many rows of an experiment the file has two times that differ; none where they agree."""
+    apart = (rows["told"] / rows["cpu_seconds"]).map(lambda ratio: max(ratio, 1 / ratio) - 1)
+    if not (differ := int((apart > SAME).sum())):
+        return []
+    return [
+        f"In {differ} of {plural(len(rows), 'row')} the file's table has another time than the rounds of the entry, "
+        f"which are drawn: by up to {100 * apart.max():.2g} %."
+    ]
 
 
 def newest(folder: str | os.PathLike[str] = FOLDER) -> Path:

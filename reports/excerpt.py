@@ -7,11 +7,13 @@ import json
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from reports.benchmarks import BenchmarkError, load
 
 SWEEPS = ("W", "F", "S", "C")
+NAMES = {"pool_or_stride": "pool-or-stride-{variant}-F{F}-S{S}", "stride": "stride-{S}"}  # of a row's entry
 FACTS = ("python_version", "machine", "system", "blas", "numpy", "scipy", "torch", "flags", "gpu", "date", "cores")
 
 
@@ -31,10 +33,16 @@ def excerpt(content: dict[str, Any], layers: list[str], rounds: int) -> dict[str
             named = {name: each[name] for name in ("name", "group")}
             entries.append(named | {"extra_info": info | {"cpu_seconds": seconds}})
     additions = content["poolproof"]
-    experiments = additions.get("experiments", {}) | {
-        # one size of the filter, one at each angle, and those at random
-        "translation": [row for row in additions.get("experiments", {}).get("translation", []) if row["F"] == 3]
-    }
+    tables = additions.get("experiments", {})
+    # one size of the filter, one at each angle, and those at random
+    experiments = tables | {"translation": [row for row in tables.get("translation", []) if row["F"] == 3]}
+    medians = {(each["layer"], each["implementation"]): median(each["cpu_seconds"])
+               for each in (entry["extra_info"] for entry in entries) if each["kind"] == "experiment"}  # fmt: skip
+    for table, name in NAMES.items():
+        experiments[table] = [
+            row | {"cpu_seconds": medians.get((name.format(**row), row["implementation"]), row["cpu_seconds"])}
+            for row in tables.get(table, [])
+        ]
     refused = [each | {"detail": each["detail"][:400]} for each in additions["not_timed"] if kept(each)]
     machine = {name: content["machine_info"][name] for name in FACTS if name in content["machine_info"]}
     brand = content["machine_info"].get("cpu", {}).get("brand_raw", "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports import stats
-from reports.benchmarks import Benchmarks
+from reports.benchmarks import Benchmarks, contradicted
 from reports.section import Table, covered, limits, listed, three, time, times
 from reports.stats import Floor, Interval
 
@@ -56,15 +56,10 @@ def steps(found: Benchmarks, floor: Floor | None = None) -> Steps:
         ("F", "S", "cpu_seconds", "receptive_field", "macs", "parameters"),
     )
     lines = lines[lines["cpu_seconds"] > 0]
-    entries = found.of("experiment").drop_duplicates(["layer", "implementation"])
-    raw = {(each.layer, each.implementation): each.cpu_seconds for each in entries.itertuples()}
-    rounds = []
-    for line in lines.itertuples():
-        name = f"pool-or-stride-{line.variant}-F{line.F:g}-S{line.S:g}"
-        rounds.append(raw.get((name, line.implementation), [line.cpu_seconds]))
+    names = [f"pool-or-stride-{line.variant}-F{line.F:g}-S{line.S:g}" for line in lines.itertuples()]
     order = [*VARIANTS, *sorted({*lines["variant"]} - {*VARIANTS})]
     return Steps(
-        lines.assign(rounds=rounds),
+        found.timed(lines, names),
         sorted({*zip(lines["F"].tolist(), lines["S"].tolist(), strict=True)}),
         list(dict.fromkeys(lines["who"])),
         [name for name in order if name in {*lines["variant"]}],
@@ -96,7 +91,7 @@ def caption(found: Steps) -> list[str]:
             "Cells that an output sees along one side, with a pool, with two convolutions and with the stride alone: "
             f"{'; '.join(fields)}."
         )
-    return said
+    return said + contradicted(found.lines)
 
 
 def table(found: Steps) -> Table:

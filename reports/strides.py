@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports import scaling, stats
-from reports.benchmarks import Benchmarks
+from reports.benchmarks import Benchmarks, contradicted
 from reports.scaling import Growth, expected
 from reports.section import Table, three, time
 
@@ -36,6 +36,7 @@ def strides(found: Benchmarks) -> Strides:
     lines = found.table("stride", ("implementation",), ("S", "out", "receptive_field", "cpu_seconds", "macs"))
     lines = lines[(lines[["S", "out", "receptive_field", "cpu_seconds", "macs"]] > 0).all(axis=1)]
     lines = lines.sort_values("S", kind="stable")
+    lines = found.timed(lines, [f"stride-{S:g}" for S in lines["S"]])
     fitted = []
     for name, its in lines.groupby("who", sort=False):
         points = tuple(zip(its["S"].tolist(), its["cpu_seconds"].tolist(), strict=True))
@@ -49,7 +50,7 @@ def caption(found: Strides) -> list[str]:
     counted = found.counted
     first, last = counted.iloc[0], counted.iloc[-1]
     if len(counted) < 2:
-        return scaling.caption(found.growths)
+        return [*scaling.caption(found.growths), *contradicted(found.lines)]
     said = (
         f"From stride {counted.index[0]:g} to {counted.index[-1]:g}, the output {_goes(first['out'], last['out'])} "
         f"from {first['out']:g}x{first['out']:g} to {last['out']:g}x{last['out']:g}; the multiply-adds "
@@ -58,7 +59,7 @@ def caption(found: Strides) -> list[str]:
         f"{_goes(first['receptive_field'], last['receptive_field'])} from {first['receptive_field']:g} to "
         f"{last['receptive_field']:g} cells."
     )
-    return [said, *scaling.caption(found.growths)]
+    return [said, *scaling.caption(found.growths), *contradicted(found.lines)]
 
 
 def table(found: Strides) -> Table:

@@ -9,7 +9,7 @@ from statistics import geometric_mean, linear_regression, mean, median
 import numpy as np
 import pytest
 
-from reports import benchmarks, errors, made_up, memory, nearness, roofline, scaling, speed, steps, translation
+from reports import benchmarks, errors, made_up, memory, nearness, roofline, scaling, speed, steps, strides, translation
 from reports.test_ledger import failing_rows, sample_rows
 
 
@@ -225,6 +225,21 @@ def test_pool_or_stride(found, document):
             extent = f"({min(ratios):.2f} to {max(ratios):.2f})"
             assert f"with {word} {geometric_mean(ratios):.2f} {extent}" in sentence(said, f"In {name}")
     assert "4, 5 and 3 at F 3, S 2" in said[-1]
+
+
+def test_a_table_that_contradicts_its_entries_is_named_and_the_entries_are_drawn(tmp_path, found, document):
+    content = json.loads(json.dumps(document))
+    for name in ("pool_or_stride", "stride"):
+        content["poolproof"]["experiments"][name][0]["cpu_seconds"] *= 1.5
+    other = benchmarks.load(made_up.saved(tmp_path, content))
+    for before, after, caption in (
+        (steps.steps(found), steps.steps(other), steps.caption),
+        (strides.strides(found), strides.strides(other), strides.caption),
+    ):
+        assert after.lines["cpu_seconds"].equals(before.lines["cpu_seconds"])
+        count = len(after.lines)
+        said = f"In 1 of {count} rows the file's table has another time than the rounds of the entry, which are drawn: "
+        assert caption(after) == [*caption(before), f"{said}by up to 50 %."]
 
 
 def test_translation(found, document):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reports import __main__, claims, excerpt, kills, made_up, picture
-from reports.benchmarks import load
+from reports import __main__, claims, excerpt, kills, made_up, picture, steps, strides
+from reports.benchmarks import contradicted, load
 from reports.test_measured import SECTIONS
 from reports.test_page import outline, said
 
@@ -76,6 +76,12 @@ def test_the_readme_s_picture_is_drawn_from_the_samples(tmp_path):
     assert drawn.read_bytes() == (VERDICTS.parent.parent / "matrix.svg").read_bytes()
 
 
+def test_no_time_stands_in_the_sample_twice_and_otherwise():
+    """Neither does it in an excerpt, whose entries have lost some rounds."""
+    found = load(BENCH)
+    assert contradicted(steps.steps(found).lines) + contradicted(strides.strides(found).lines) == []
+
+
 def test_a_sample_compares_with_itself(capsys):
     assert __main__.main(["compare", str(BENCH), str(BENCH)]) == 0
     assert "0 slower, 0 faster" in capsys.readouterr().out
@@ -89,6 +95,7 @@ def test_an_excerpt_keeps_what_is_asked_for(tmp_path, capsys):
     assert {*part.of("sweep")["sweep"]} == {"W", "F", "S", "C"}
     assert len(part.of("roofline")) == len(whole.of("roofline"))
     assert {*part.timings["rounds"]} == {6}
+    assert contradicted(steps.steps(part).lines) + contradicted(strides.strides(part).lines) == []
     assert len(out.read_text().splitlines()) == len(part.timings) + 2
     assert json.loads(out.read_text())["machine_info"]["cpu"] == {"brand_raw": "AMD EPYC 9B14"}
     assert excerpt.main([str(tmp_path / "x.json"), f"--out={out}"]) == 1
