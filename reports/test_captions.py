@@ -263,7 +263,28 @@ def test_a_prediction_that_failed_is_named(tmp_path, document):
     content["poolproof"]["experiments"]["translation"][5]["changed_fraction"] = 0.25  # a shift by a whole stride
     said = translation.caption(translation.translation(benchmarks.load(made_up.saved(tmp_path, content))))
     assert said[0] == "A shift by whole strides changes something in 1 of 10 measurements."
-    assert said[-1].endswith("came true in 34 of 35, not with A-l2, gabor-0, F 3, S 2, shift 2.")
+    assert said[-2].endswith("came true in 34 of 35, not with A, gabor-0, F 3, S 2, shift 2.")
+    assert said[-1] == "The file says otherwise of 2 predictions than follows from its fractions, as told here."
+
+
+def test_what_came_true_follows_from_the_fractions_of_the_file(tmp_path, document):
+    """Whatever the file says of it: fewer outputs, more than can change, and a pool that changes more than a stride."""
+    content = json.loads(json.dumps(document))
+    rows = content["poolproof"]["experiments"]["translation"]
+    rows[0] |= {"changed_fraction": 0.40}  # of a maximum, by chance 0.45
+    rows[1] |= {"changed_fraction": 0.88, "relative_change": 0.9}
+    rows[3] |= {"differing": 0.95}
+    rows[4] |= {"differing": "most"}  # whatever that is, it forbids nothing
+    lines = translation.translation(benchmarks.load(made_up.saved(tmp_path, content)))
+    assert [*lines["holds"][:5]] == [False, False, True, False, True]
+    assert [*lines["damped"][:5]] == [True, False, True, None, None]
+    said = translation.caption(lines)
+    assert "came true in 32 of 35, not with A, gabor-0" in said[-2]
+    assert said[-1].startswith("The file says otherwise of 3 predictions and 1 comparison than follows")
+    for row in rows:
+        row |= {"holds": False, "damped": not row["damped"] if row["damped"] is not None else None}
+    other = translation.caption(translation.translation(benchmarks.load(made_up.saved(tmp_path, content))))
+    assert other[:-1] == said[:-1]
 
 
 def test_errors():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import __main__, claims, excerpt, kills, made_up, picture, steps, strides
+from reports import __main__, claims, excerpt, kills, made_up, picture, steps, strides, translation
 from reports.benchmarks import contradicted, load
 from reports.test_measured import SECTIONS
 from reports.test_page import outline, said
@@ -80,6 +80,12 @@ def test_no_time_stands_in_the_sample_twice_and_otherwise():
     """Neither does it in an excerpt, whose entries have lost some rounds."""
     found = load(BENCH)
     assert contradicted(steps.steps(found).lines) + contradicted(strides.strides(found).lines) == []
+
+
+def test_what_the_sample_says_of_a_moving_photograph_follows_from_its_fractions():
+    lines = translation.translation(load(BENCH))
+    assert len(lines) > 200
+    assert not any(lines["told"])
 
 
 def test_a_sample_compares_with_itself(capsys):

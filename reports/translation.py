@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import reprlib
 from dataclasses import dataclass
 
@@ -13,19 +14,51 @@ import pandas as pd
 from reports.benchmarks import BenchmarkError, Benchmarks
 from reports.section import Table, listed, times
 from reports.sentences import plural
-from reports.steps import VARIANTS
+from reports.steps import POOLED, STRIDED, TWO, VARIANTS
 
 INPUT = "input"
+COINCIDENCE = 0.01  # of outputs may stay although some pixel of their field changes
+ROUNDED = 1e-6  # of fractions in the file
 LARGEST = 1024  # pixels along a side of a picture
 
 
 def translation(found: Benchmarks) -> pd.DataFrame:
-    """Read the table translation. Raises BenchmarkError for another's table."""
+    """Read the table translation. Raises BenchmarkError for another's table.
+
+    `holds` and `damped` follow from its fractions; `told` names of each row what the file says otherwise.
+    """
     numbers = ("F", "S", "shift", "outputs", "changed_fraction", "relative_change", "predicted")
     lines = found.table("translation", ("variant", "filter", "implementation"), numbers)
-    for name in ("holds", "damped"):
-        lines[name] = [each if isinstance(each, bool) else None for each in lines[name]] if name in lines else None
-    return lines
+    differing = lines["differing"] if "differing" in lines else pd.Series(1.0, lines.index)
+    lines["differing"] = pd.to_numeric(differing, errors="coerce")
+    keys = ["filter", "implementation", "F", "S", "shift"]
+    alone = lines[lines["variant"] == STRIDED].drop_duplicates(keys).set_index(keys)["relative_change"]
+    followed = {"holds": [_holds(each) for each in lines.itertuples()],
+                "damped": [_damped(each, alone) for each in lines.itertuples()]}  # fmt: skip
+    told: list[set[str]] = [set() for _ in range(len(lines))]
+    for name, values in followed.items():
+        stored = lines[name] if name in lines else [None] * len(lines)
+        for row, (now, then) in enumerate(zip(values, stored, strict=True)):
+            if isinstance(then, bool) and then != now:
+                told[row].add(name)
+    return lines.assign(told=told, **{name: pd.Series(each, lines.index, object) for name, each in followed.items()})
+
+
+def _holds(line: tuple) -> bool:
+    """Tell whether the prediction came true: of a maximum, which is random, to within three standard deviations."""
+    predicted, changed = line.predicted, line.changed_fraction
+    if predicted == 0 or changed > line.differing + ROUNDED:
+        return bool(changed == predicted)
+    spread = 3 * math.sqrt(max(predicted * (1 - predicted), 0.0) / max(line.outputs, 1.0))
+    return bool(changed >= predicted - (spread if line.variant == POOLED else COINCIDENCE) - ROUNDED)
+
+
+def _damped(line: tuple, alone: pd.Series) -> bool | None:
+    """Tell whether a pool makes the change smaller than a stride alone; None of all else, and of whole strides."""
+    stride = alone.get((line.filter, line.implementation, line.F, line.S, line.shift))
+    if line.variant in (STRIDED, TWO) or line.shift % line.S == 0 or stride is None:
+        return None
+    return bool(line.relative_change < stride)
 
 
 @dataclass(frozen=True)
@@ -128,6 +161,10 @@ def caption(lines: pd.DataFrame) -> list[str]:
             "hundred; of the maxima, where r pixels of a stride are left over, at least 2r / (S + r) of those. That "
             f"came true in {int(holds.sum())} of {len(holds)}{but}."
         )
+    otherwise = [f"{plural(count, word)}" for name, word in (("holds", "prediction"), ("damped", "comparison"))
+                 if (count := sum(name in told for told in lines["told"]))]  # fmt: skip
+    if otherwise:
+        said.append(f"The file says otherwise of {listed(otherwise)} than follows from its fractions, as told here.")
     return said
 
 
