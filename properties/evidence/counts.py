@@ -94,7 +94,7 @@ def unshared(k: Kernels) -> Finding:
     other = filters.copy()
     other[0, 0, 0, 0] += 2
     moved = k.conv(image, other) != k.conv(image, filters)
-    finding.figure(f"all {int(moved[0, 0].sum())} outputs of its map, on 6x6 cells")
+    finding.figure(f"all {int(moved[0, 0].sum())} outputs of its map, on 6x6 cells under F = 3")
     return finding
 
 
@@ -238,7 +238,8 @@ def im2col_repeats(k: Kernels) -> Finding:
             within = D == 1 and P < F and S < F and axis.out > 1
             finding.see(most > 1, f"{axis}: at most {most} times", within=within)
     finding.figure(f"In up to {Axis(227, 11, 4).overlap ** 2} of them with F = 11, S = 4: ceil(11/4)")
-    finding.given("on 6 cells", "padded by 3")
+    finding.given("if D = 1", "At D = 2 two windows of F = 3 that are neighbours, on 6 cells")
+    finding.given("those of F = 3, S = 2 on one pixel that is padded by 3")
     return finding
 
 

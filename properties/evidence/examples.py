@@ -282,6 +282,7 @@ def flipped(finding: Finding, k: Kernels) -> None:
         dy = whole(3, 1, 1, side, side)
         dx = k.gradients(x, w, dy, S=S)[0]
         finding.see(np.array_equal(k.conv(dy, w[:, :, ::-1, ::-1], P=P), dx), f"S={S}, {P} zeros around, none between")
+    finding.given("At stride 1 there are none between them")
 
 
 @restates("shared-gradient-is-a-sum", gradients.test_a_shared_gradient_is_the_sum_of_the_unshared_ones)

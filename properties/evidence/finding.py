@@ -10,11 +10,10 @@ from typing import NamedTuple
 from properties.claims import Claim
 from properties.evidence.kernels import Array, Kernels
 
-# numbers that need no computation: names, formulas in the letters of the field, and the settings F = 3 and stride 2
+# numbers that are no figures: in names, and in formulas of the letters of the field
 NOTATION = re.compile(
     r"VGG-16|CIFAR-10|\bL2\b|im2col|max\(0, x\)"
-    r"|\((?:W - F|W - F \+ 2P)\)/S \+ 1|W \+ 2P|\(F - 1\)/2|\b[FS] - 1\b|\b[WFSPD] [=>] \d+"
-    r"|\b[Ss]trides? \d(?:(?:, \d)* and \d)?"
+    r"|\((?:W - F|W - F \+ 2P)\)/S \+ 1|W \+ 2P|\(F - 1\)/2|\b[FS] - 1\b"
 )
 
 
@@ -43,7 +42,7 @@ class Finding:
         self.figures += [f"{figure:,}" if isinstance(figure, int) else str(figure) for figure in figures]
 
     def given(self, *settings: str) -> None:
-        """Enter what was tried, which no computation gives and the claim must quote as well: "7 cells"."""
+        """Enter what was tried, which no computation gives and the claim must quote as well: "at stride 2"."""
         self.settings += settings
 
     @property

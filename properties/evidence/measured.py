@@ -117,7 +117,7 @@ def pool_cheaper(k: Kernels) -> Finding:
     convolution, pool = (layer(56, 64, F=3, S=2, P=1, K=K) for K in (64, 0))
     finding.figure(f"looks at {pool.macs:,} cells", f"{convolution.macs:,} multiply-adds")
     finding.figure(f"{convolution.macs // pool.macs} times as many")
-    finding.given("56x56x64")
+    finding.given("56x56x64, F = 3, S = 2")
     return finding
 
 
@@ -132,7 +132,8 @@ def second_convolution(k: Kernels) -> Finding:
         assert (pooled.macs < strided.macs) == (S * S < C * F * F)
     dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
     finding.figure(layer(56, 64, F=2, S=2, K=0).macs, strided, dense)
-    finding.given("56x56x64", "pooling by 2")
+    finding.given("a convolution at stride 1, pooling", "a second convolution at stride 2")
+    finding.given("56x56x64, with pooling by 2 and F = 3")
     return finding
 
 
@@ -157,7 +158,7 @@ def stride_cheaper(k: Kernels) -> Finding:
             finding.see(factor * seconds < pooled[cell], part, within=True)
     dense, strided = (layer(56, 64, F=3, S=S, P=1, K=64).macs for S in (1, 2))
     finding.figure(dense, layer(56, 64, F=2, S=2, K=0).macs, strided)
-    finding.given("56x56x64", "pooling by 2")
+    finding.given("56x56x64", "at stride 2 is faster than one at stride 1 with pooling by 2")
     return finding
 
 
@@ -172,6 +173,8 @@ def quarter(k: Kernels) -> Finding:
             finding.see(4 * strided.macs == dense.macs, told, within=dense.horizontal.out % 2 == 0)
     places = [layer(7, 1, F=1, S=S).macs for S in (1, 2)]
     finding.figure(f"of 7x7 places {places[1]} of {places[0]}")
+    finding.given("At stride 1 there are four times as many convolutions as at stride 2")
+    finding.given("if stride 1 leaves an even height", "Of an odd size stride 2 keeps more")
     return finding
 
 
@@ -193,6 +196,7 @@ def less_work(k: Kernels) -> Finding:
         part = seconds[who, 4] / seconds[who, 2]
         finding.see(factor * part < 1, f"{who}: {part:.2f} of the time at S=4", within=True)
     dense = layer(227, 3, F=11, K=96)
-    finding.figure(dense.macs, CONV1.macs, f"{dense.macs / CONV1.macs:.1f} times as many")
-    finding.given("From stride 3 to 4, 7 cells under F = 3")
+    finding.figure(f"{dense.macs:,} multiply-adds at stride 1, {dense.macs / CONV1.macs:.1f} times as many")
+    finding.figure(f"the {CONV1.macs:,} at stride 4")
+    finding.given("From stride 3 to 4, 7 cells under F = 3", "less time for it at stride 4 than at stride 2")
     return finding

@@ -50,6 +50,7 @@ def filter_size(k: Kernels) -> Finding:
     finding.see(corner == 3, f"F=3, P=1, in the corner: {corner} cells")
     finding.figure(f"With dilation {D} a {F}x{F} filter reaches over {found}x{found} cells")
     finding.figure(f"in a corner that is padded by 1 it sees {corner}x{corner}")
+    finding.given("if D = 1")
     return finding
 
 
@@ -149,6 +150,7 @@ def early_stride(k: Kernels) -> Finding:
     one, two, three = (f"{cells}x{cells}" for cells in second)
     finding.figure(f"That of a second 3x3 layer is {one}, {two} and {three} for strides 1, 2 and 3 of the first")
     finding.figure(*(f"That of a 1x1 layer behind it stays {cells}x{cells}" for cells in third))
+    finding.given("and F > 1 in one of them")
     return finding
 
 
@@ -164,7 +166,8 @@ def border(k: Kernels) -> Finding:
     middle = {int(k.holding(7, 3, P=P)[3, 3]) for P in (0, 1)}
     strided = {int(k.holding(7, 3, S=2, P=P)[0, 0]) for P in (0, 1)}
     lost = [int(k.holding(7, 1, S=2, P=P)[0, 0]) for P in (1, 0)]
-    finding.figure(f"a corner is in {corners[0]} window, with P = 1 in {corners[1]}")
+    finding.given("if S = 1, D = 1 and F > 1")
+    finding.figure(f"Under F = 3 a corner is in {corners[0]} window, with P = 1 in {corners[1]}")
     finding.figure(*(f"a cell in the middle is in {held} either way" for held in middle))
     finding.figure(*(f"At S = 2 it is in {held} either way" for held in strided))
     finding.figure(f"under F = 1, S = 2, P = 1 in {lost[0]}, where it was in {lost[1]}")

@@ -39,7 +39,11 @@ def formula(k: Kernels) -> Finding:
     none = (1 - 5) // 2 + 1  # an Axis, on which no window fits, is refused
     finding.see(none == 0, f"one cell under F=5 at stride 2: {none}, where 0 windows fit")
     ten = Axis(10, 3, 2)
-    finding.figure(f"W = 10, F = 3, S = 2 gives {float(quotient(ten))}, and {ten.out} windows fit", f"gives {none}")
+    finding.figure(
+        f"W = 10, F = 3, S = 2 gives {float(quotient(ten))}, and {ten.out} windows fit",
+        f"under F = 5, S = 2 gives {none}",
+    )
+    finding.given("if D = 1")
     sizes = {axis.size for axis in AXES}
     finding.figure(f"On {len(AXES)} axes, from {min(sizes)} to {max(sizes)} cells")
     finding.figure(f"7 cells under F = 3 give {quotient(dilated)}, and at D = 2 they hold {dilated.out}")
@@ -66,6 +70,7 @@ def pool_formula(k: Kernels) -> Finding:
     finding.figure(f"7 cells under F = 2, S = 2 would be {float(quotient(seven))}, and are {outputs(k, seven)}")
     bare, padded = quotient(Axis(4, 2, 2)), k.max(four, 2, 2, 1).shape[2]
     finding.figure(f"4 cells under them are {bare}, and padded by 1 are {padded}")
+    finding.given("if D = 1, P = 0")
     return finding
 
 
@@ -91,7 +96,7 @@ def larger_stride(k: Kernels) -> Finding:
             finding.see(two.out < one.out, told)
             finding.see(two.out <= one.out, told, within=True)
     finding.see(outputs(k, Axis(7, 3, 4)) <= outputs(k, Axis(7, 3, 3)), within=True)
-    finding.figure(f"7 cells hold {outputs(k, Axis(7, 3, 3))} windows at S = 3 and at S = 4")
+    finding.figure(f"7 cells hold {outputs(k, Axis(7, 3, 3))} windows at S = 3 and at S = 4, F = 3")
     return finding
 
 
@@ -107,7 +112,7 @@ def stride_two(k: Kernels) -> Finding:
     dense, pooled, strided = (y.shape[2] for y in (k.conv(x, w), k.max(k.conv(x, w), 2, 2), k.conv(x, w, S=2)))
     finding.figure(f"7 cells under F = 3 give {dense} at stride 1; pooling leaves {pooled} of them")
     finding.figure(f"stride 2 gives {strided}")
-    finding.given("pooling by 2")
+    finding.given("Stride 2 reduces the size as pooling by 2 after stride 1 does", "if stride 1 leaves an even size")
     return finding
 
 
@@ -124,6 +129,7 @@ def half_padding(k: Kernels) -> Finding:
     less, more = (outputs(k, Axis(7, 4, 1, 1, P, P)) for P in (1, 2))
     finding.figure(f"For F = 4 the half is {(4 - 1) / 2}: 7 cells become {less} with P = 1 and {more} with P = 2")
     finding.figure(f"At D = 2 it takes F - 1: 7 cells under F = 3 become {dilated} with P = 1")
+    finding.given("At stride 1 padding", "if F is odd and D = 1")
     return finding
 
 
@@ -172,6 +178,7 @@ def unpadded(k: Kernels) -> Finding:
     while x.shape[2] >= 5:
         x, layers = k.conv(x, np.full((1, 1, 5, 5), 0.04)), layers + 1
     finding.figure(f"32 cells under F = 5 are {x.shape[2]}x{x.shape[3]} after {layers} layers")
+    finding.given("if F > 1", "keeps the size at stride 1")
     return finding
 
 
@@ -248,7 +255,7 @@ def discards(k: Kernels) -> Finding:
         left = cells / (H * W)
         finding.see(left == 0.25, f"{H}x{W}: {left:.1%} are left", within=H % 2 == W % 2 == 0)
     finding.figure(f"of {H}x{W}, {cells} of {H * W} are left, and {100 * (1 - left):.1f} % discarded")
-    finding.given("2x2", "75 %")
+    finding.given("2x2 at stride 2 discards 75 %")
     return finding
 
 
@@ -272,6 +279,7 @@ def overlap(k: Kernels) -> Finding:
         f"under F = 3 they share {one} cells at stride 1, {two} at stride 2, and {three} at stride 3 or more"
     )
     finding.figure(f"At D = 2 they share {shared(3, 1, 2)} at stride 1 and {shared(3, 2, 2)} at stride 2")
+    finding.given("if D = 1")
     return finding
 
 
@@ -293,6 +301,8 @@ def fields_of_a_cell(k: Kernels) -> Finding:
     finding.see(dilated[1] < dilated[0], f"W=11, F=3, D=2: {dilated} windows at strides 1 and 2")
     finding.figure(*(f"At D = 2 under F = 3 it is in up to {held} at strides 1 and 2" for held in dilated))
     ones, twos, threes = (most(9, 3, S) for S in (1, 2, 3))
-    finding.figure(f"in up to {ones} windows at stride 1, in {twos} at stride 2, in {threes} at stride 3")
+    finding.figure(f"Under F = 3 a cell is in up to {ones} windows at stride 1, in {twos} at stride 2")
+    finding.figure(f"in {threes} at stride 3")
+    finding.given("if D = 1")
     finding.figure(*(f"Under F = 5 it is in {held} at S = 3 and at S = 4" for held in {most(11, 5, 3), most(11, 5, 4)}))
     return finding

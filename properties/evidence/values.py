@@ -60,6 +60,7 @@ def flips(k: Kernels) -> Finding:
     w = np.array([1.0, 0, -1])
     finding.figure(f"{row(x)} under {row(w)} is {row(correlated(w))} in the layer")
     finding.figure(f"and {row(np.convolve(x, w, 'valid'))} convolved")
+    finding.given("if S = 1", "at stride 2 it gives every second number alone")
     return finding
 
 
@@ -188,7 +189,8 @@ def replaces(k: Kernels) -> Finding:
     for fy, fx in np.ndindex(2, 2):
         spread[:, :, fy : fy + 3, fx : fx + 3] += w / 4
     finding.see(np.array_equal(k.average(k.conv(x, w), 2, 2), k.conv(x, spread, S=2)), "both in one", within=True)
-    finding.figure(f"a 3x3 convolution with averaging by 2 behind it is one of {'x'.join(map(str, spread.shape[2:]))}")
+    size = "x".join(map(str, spread.shape[2:]))
+    finding.figure(f"a 3x3 convolution with averaging by 2 behind it is one of {size} at stride 2")
     finding.given("Filters of 1/4")
     return finding
 
@@ -213,7 +215,7 @@ def detail(k: Kernels) -> Finding:
     finding.see(not np.array_equal(k.conv(x, ones), k.conv(other, ones)), "not told apart at stride 1", within=True)
     dense, strided = (k.conv(x, w[:1], S=S).size for S in (1, 2))
     finding.figure(f"The {strided} outputs at stride 2 are among the {dense} at stride 1")
-    finding.given("3x3 cells have a single window of 3x3")
+    finding.given("stride 3 sees cells that stride 2 leaves out", "3x3 cells have a single window of 3x3")
     return finding
 
 
@@ -286,7 +288,7 @@ def scales(k: Kernels) -> Finding:
     summed = x[0, 0] + 3 * x[0, 1] + 5 * x[0, 2]
     finding.see(np.array_equal(k.conv(x, w)[0, 0], summed), "three channels", within=True)
     finding.figure(f"on {volume(x)} each output is a sum of {w.size} products")
-    finding.given("a 1x1 convolution")
+    finding.given("a 1x1 convolution", "if S = 1, P = 0")
     return finding
 
 

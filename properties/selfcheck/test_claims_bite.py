@@ -102,7 +102,7 @@ def test_no_number_of_a_claim_can_be_another(claim: Claim) -> None:
 
 
 def test_some_hundred_numbers_are_falsified() -> None:
-    assert sum(len([*falsified(claim)]) for claim in CLAIMS) > 300
+    assert sum(len([*falsified(claim)]) for claim in CLAIMS) > 700
 
 
 @pytest.mark.parametrize("claim", ["pooling-cheaper-than-convolution", "pooling-cheaper-than-a-second-convolution"])
