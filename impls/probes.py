@@ -203,10 +203,19 @@ def after_other(
     return {"outputs": _outputs(function(*own, **parameters))}
 
 
-def after_refusal(function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any) -> Facts:
+def after_refusal(
+    function: Function,
+    arrays: Arrays,
+    parameters: Parameters,
+    *,
+    invalid: Any,
+    other: Function | None = None,
+    between: Any = None,
+) -> Facts:
     """Call with `invalid` (arrays, parameters), which may raise anything, then as it should be.
 
-    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call.
+    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call. In between, the `other` operation is
+    called with `between` (arrays, parameters), if there is one; "between": its outputs.
     """
     wrong, keywords = invalid
     try:
@@ -214,7 +223,8 @@ def after_refusal(function: Function, arrays: Arrays, parameters: Parameters, *,
         refusal = "returned"
     except Exception as error:
         refusal = f"{type(error).__name__}: {error}"
-    return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal}
+    outputs = _outputs(other(*_own(between[0]), **between[1])) if other is not None else []
+    return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal, "between": outputs}
 
 
 def left(function: Function, arrays: Arrays, parameters: Parameters, *, began: Mapping[str, Any]) -> Facts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from hypothesis import strategies as st
 
 T = TypeVar("T")
@@ -40,3 +41,16 @@ def made(names: Sequence[str], make: Callable[[Choices], T]) -> st.SearchStrateg
     """What `make` makes of choices with these names."""
     places, size = {name: place for place, name in enumerate(names)}, len(names) + _SEED
     return st.binary(min_size=size, max_size=size).map(lambda drawn: make(Choices(places, drawn)))
+
+
+def numbered(names: Sequence[str], make: Callable[[Choices], T], count: int) -> st.SearchStrategy[T]:
+    """What `make` makes of `count` sets of choices, the same in each run: Hypothesis ends when it has met them all.
+
+    The seed of each is its number.
+    """
+    places = {name: place for place, name in enumerate(names)}
+
+    def drawn(number: int) -> bytes:
+        return np.random.default_rng(number).bytes(len(names)) + number.to_bytes(_SEED)
+
+    return st.sampled_from(range(count)).map(lambda number: make(Choices(places, drawn(number))))

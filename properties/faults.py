@@ -170,6 +170,15 @@ def _wrong_dy(axis: int, step: int) -> Spoil:
     return spoil
 
 
+def _of_one(index: int, axis: int, what: str) -> Spoil:
+    """Give an array one element along an axis where more are due: NumPy would repeat it."""
+
+    def spoil(call: Call) -> str | None:
+        return None if call.arrays[index].shape[axis] == 1 else f"{what} is " + call.cut(index, axis, 1)
+
+    return spoil
+
+
 def _turned_dy(call: Call) -> str | None:
     shape = call.arrays[2].shape
     turned = (*shape[:2], shape[3], shape[2])
@@ -194,8 +203,11 @@ _FAULTS: list[tuple[str, tuple[str, ...], Spoil]] = [
     ("dy_one_row_less", ("conv2d_backward",), _wrong_dy(2, -1)),
     ("dy_one_column_more", ("conv2d_backward",), _wrong_dy(3, 1)),
     ("dy_one_column_less", ("conv2d_backward",), _wrong_dy(3, -1)),
+    *((f"dy_of_one_{what}", ("conv2d_backward",), _of_one(2, axis, "dy"))
+      for axis, what in enumerate(("image", "filter", "row", "column"))),
+    ("w_of_one_channel", CONVOLUTIONS, _of_one(1, 1, "w")),
     ("dy_turned", ("conv2d_backward",), _turned_dy),
-]
+]  # fmt: skip
 
 
 def open_by(fault: str) -> str:

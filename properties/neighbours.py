@@ -42,6 +42,28 @@ def owed(subject: Examiner, case: Case) -> bool:
     return True
 
 
+def of_other(subject: Examiner, case: Case, operation: str) -> Case | None:
+    """Move the case to another operation, on images as large, its data changed; None where that cannot be asked for."""
+    g, pools = case.geometry, operation not in CONVOLUTIONS
+    axes = {
+        name: replace(axis, dilation=1, **_sides(axis, axis.extent - 1 if pools else max(axis.padded, 1)), ceil=False)
+        for name, axis in (("vertical", g.vertical), ("horizontal", g.horizontal))
+    }
+    try:
+        geometry = replace(g, **axes, K=0 if pools else g.K or g.C, G=1)  # type: ignore[arg-type]
+        plain = replace(
+            case, operation=operation, bias=False, include_pad=True, same="", details=(), seed=case.seed + 1
+        )
+        moved = respelled(subject, plain, geometry)
+    except ValueError:  # no window fits
+        return None
+    return moved if owed(subject, moved) else None
+
+
+def _sides(axis: Axis, most: int) -> dict[str, int]:
+    return {"pad_before": min(axis.pad_before, most), "pad_after": min(axis.pad_after, most)}
+
+
 def respelled(subject: Examiner, case: Case, geometry: Geometry) -> Case:
     """Move the case to another geometry, the numbers of its recipe fitted to it."""
     name = case.recipe.split(":")[0]
@@ -99,6 +121,9 @@ def _dilation(subject: Examiner, case: Case) -> Case:
 CHANGES: dict[str, Callable[[Examiner, Case], Case]] = {
     "data": lambda subject, case: case,
     "size": _of_axes(3, 2, size=lambda a, by: a.size + by),
+    # by a stride larger than 1 a row or a column may be left over, and no output be added
+    "row": _of_axes(1, 0, size=lambda a, by: a.size + by),
+    "column": _of_axes(0, 1, size=lambda a, by: a.size + by),
     "batch": _batch,
     # the padding becomes image: the padded image is as large as before, its border is not zero
     "border": _of_axes(0, 0, size=lambda a, _: a.padded, pad_before=lambda a, _: 0, pad_after=lambda a, _: 0),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oracles.case import CONVOLUTIONS, POOLING, Case
 from oracles.geometry import Axis, Geometry
-from properties.choices import Choices, made
+from properties.choices import Choices, made, numbered
 from properties.examiner import Examiner, under_test
 from properties.recipes import EXACT, possible, spelled
 
@@ -25,6 +25,7 @@ STRIDES = (1, 2, 3, 4, 5, 8)
 PADDINGS = (0, 1, 2, 3, 4, 5)
 DILATIONS = (1, 2, 3, 4, 6)
 WHOLE = (False,) * 9 + (True,)  # whether windows are as large as the image: global pools have paths of their own
+LINES = ("",) * 10 + ("vertical", "horizontal")  # which axis of the image is one cell
 MARGINS = range(10)  # cells beyond the least image that holds a window
 FEW = (1, 2, 3)
 BATCHES = (2, 3, 2, 3, 0)  # an empty batch shows only that it is allowed
@@ -33,7 +34,7 @@ WORK = 6000  # multiply-adds beyond which a case has as few images, channels and
 AXIS = ("extent", "stride", "dilation", "before", "after", "margin")
 # What is chosen. First what most cases are plainest without: near (all is square but for one parameter).
 CHOICES = (
-    "near", "other", "whole", "bias", "batch", "groups", "dilated", "dtype", "same", "ceil", "G", "N", "C", "K",
+    "near", "other", "whole", "line", "bias", "batch", "groups", "dilated", "dtype", "same", "ceil", "G", "N", "C", "K",
     "recipe",
     *(f"{name} {letter}" for name in AXIS for letter in "HW"),
     "detail 0", "detail 1",
@@ -46,12 +47,14 @@ def cases(
     bias: bool = True,
     batches: Sequence[int] | None = None,
     details: dict[str, Values] | None = None,
+    count: int = 0,
     **fixed: Sequence[int],
 ) -> st.SearchStrategy[Case]:
     """A case for the operation under test, its recipe one of those named.
 
-    `details` are a property's own choices, or a function of the operation that gives them. `fixed` narrows a
-    parameter of both axes: extent, stride, dilation, padding, margin.
+    `details` are a property's own choices, or a function of the operation that gives them. `count`: so many cases, the
+    same in each run, numbered by their seed; any cases where it is 0. `fixed` narrows a parameter of both axes: extent,
+    stride, dilation, padding, margin.
     """
 
     def case(choices: Choices) -> Case:
@@ -73,7 +76,7 @@ def cases(
         include = not (operation.startswith("avg") and extra)
         return Case(operation, dtype, geometry, recipe, choices.seed, with_bias, include, drawing.same, chosen)
 
-    return made(CHOICES, case)
+    return numbered(CHOICES, case, count) if count else made(CHOICES, case)
 
 
 class _Drawing:
@@ -125,6 +128,8 @@ class _Drawing:
         if self.pick("whole", WHOLE):
             self.fill(vertical)
             self.fill(horizontal)
+        if line := self.pick("line", LINES):
+            self.shorten(vertical if line == "vertical" else horizontal)
         if self.pools:  # a window that was exchanged may have become smaller than the padding
             horizontal["padding"] = tuple(min(side, horizontal["extent"] - 1) for side in horizontal["padding"])
         return self.axis(vertical, "H", ceil), self.axis(horizontal, "W", ceil)
@@ -135,6 +140,14 @@ class _Drawing:
             fields["margin"] = 0
         if 0 in self.allowed("P", self.fixed.get("padding", PADDINGS)):
             fields["padding"] = (0, 0)
+
+    def shorten(self, fields: dict[str, Any]) -> None:
+        """Make the image one cell long, and the window too, without padding, where that is not fixed or limited."""
+        least = {"extent": 1, "dilation": 1, "margin": 0, "padding": 0}
+        for name, value in least.items():
+            letter, values = FIELDS[name]
+            if value in self.allowed(letter, self.fixed.get(name, values)):
+                fields[name] = (0, 0) if name == "padding" else value
 
     def field(self, name: str, side: str, before: dict[str, Any]) -> Any:
         """One parameter of an axis, after those that stand before it in FIELDS."""

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
+from hypothesis import example
 
 from impls.isolation.failures import Failure
 from oracles import truth as truths
@@ -20,10 +21,15 @@ from properties.strategies import cases
 
 STAYS = "names what was accepted"
 
+TWO = "float32 n2c4k4g2 i4k2s1p0,0d1 i5k2s1p0,0d1 narrow:24 seed=1"  # two of all that NumPy would repeat one of
 REFUSING = tuple(name for name in OPERATIONS if name not in ("out_size", "max_pool2d_backward"))
 
 
 @law("refusals", REFUSING, cases(("narrow",), details={"fault": ANY}, batches=(1, 2)), details=("fault",))
+@example(case=Case.parse(f"conv2d_backward {TWO} fault=dy_of_one_image"))
+@example(case=Case.parse(f"conv2d_backward {TWO} fault=dy_of_one_filter"))
+@example(case=Case.parse(f"conv2d_backward {TWO} fault=w_of_one_channel"))
+@example(case=Case.parse(f"conv2d {TWO} fault=w_of_one_channel"))
 def test_invalid_calls_are_refused(subject: Examiner, case: Case) -> None:
     """What makes no sense raises ValueError, and after it the next valid call is right."""
     verdict = varied(subject, case, "fault", list(faults(case.operation)), refused, count=4)

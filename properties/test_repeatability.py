@@ -14,7 +14,7 @@ from oracles.verdict import Verdict, joined, untold
 from properties import probing
 from properties.examiner import Examiner, Unsupported, under_test
 from properties.laws import law
-from properties.neighbours import CHANGES, neighbour, owed, with_data
+from properties.neighbours import CHANGES, neighbour, of_other, owed, with_data
 from properties.probing import ANY, all_judged, found, judged, probe, varied
 from properties.strategies import cases
 
@@ -113,8 +113,9 @@ def turned(subject: Examiner, case: Case) -> Verdict:
 
 @law("repeatability", REFUSING, cases(("wide", "narrow"), details={"refused": ANY}, **SMALL), details=("refused",))
 def test_the_call_after_a_refusal_is_right(subject: Examiner, case: Case) -> None:
-    """A call that had to be refused leaves nothing behind: the next valid one is right."""
-    verdict = varied(subject, case, "refused", ("stride", "window", "padding"), after_refusal)
+    """A call that had to be refused leaves nothing behind: the next valid ones are right, of any operation."""
+    kinds = ("stride", "window", "padding", *(("bias",) if case.operation == "conv2d" else ()))
+    verdict = varied(subject, case, "refused", kinds, after_refusal)
     assert verdict.agrees, verdict.message
 
 
@@ -126,16 +127,25 @@ def other_direction(case: Case) -> Case:
 
 
 def after_refusal(subject: Examiner, case: Case) -> Verdict:
-    """Judge a valid call after one whose stride, window or padding is not."""
+    """Judge a valid call after one whose stride, window, padding or bias is not; another operation's in between."""
     arrays, parameters = subject.arguments(case)
     wrong, what = [*arrays], case.detail("refused")
     if what == "window" and case.operation in CONVOLUTIONS:
         wrong[1] = too_large(arrays[1], case)
+    if what == "bias":
+        wrong[2] = np.ones(case.geometry.K + 1, arrays[0].dtype)
     invalid = wrong, parameters | spoiled(case, what, parameters)
+    others = [name for name in REFUSING if name != case.operation and subject.subject.offers(name)]
+    other = of_other(subject, case, others[case.seed % len(others)]) if others else None
+    options = {} if other is None else {"other": other.operation, "between": subject.arguments(other)}
     note = f"after a call with an invalid {what}"
-    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid)
+    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid, **options)
     fate = "returned" if facts["refusal"] == "returned" else "was refused"
-    return judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
+    verdict = judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
+    if other is None or not verdict.agrees:
+        return verdict
+    told = f"{other.operation}, {note} of {case.operation}, which {fate}"
+    return joined([verdict, dataclasses.replace(judged(subject, other, facts["between"], note=told), alone=False)])
 
 
 @law(
