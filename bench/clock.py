@@ -11,11 +11,11 @@ import resource
 import statistics
 import sys
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter, process_time, sleep  # by name: what an implementation puts in their place tells no time
 from typing import Any
 
 Call = Callable[[], Any]
@@ -162,9 +162,9 @@ def seconds(call: Call, *, events: bool = False) -> tuple[float, Any]:
         end.record()
         end.synchronize()
         return start.elapsed_time(end) / 1000, result
-    start = time.process_time()
+    start = process_time()
     result = call()
-    return time.process_time() - start, result
+    return process_time() - start, result
 
 
 def lasting(call: Call, *, events: bool = False) -> tuple[float, Any]:
@@ -173,9 +173,9 @@ def lasting(call: Call, *, events: bool = False) -> tuple[float, Any]:
     What sleeps, waits for a disk or computes in another process spends the user's time, and hardly any CPU time here.
     Waiting for a core that others use does not count: a busy machine makes no call longer.
     """
-    queued, start = _queued(), time.perf_counter()
+    queued, start = _queued(), perf_counter()
     taken, result = seconds(call, events=events)
-    return max(taken, time.perf_counter() - start - (_queued() - queued)), result
+    return max(taken, perf_counter() - start - (_queued() - queued)), result
 
 
 def _queued() -> float:
@@ -200,23 +200,23 @@ def settled(call: Call, limit: float, *, events: bool = False) -> float:
 
 def calm(patience: float = CALMING) -> bool:
     """Whether this process computes nothing while nothing is asked of it; threads of BLAS get time to go to sleep."""
-    end = time.perf_counter() + patience
+    end = perf_counter() + patience
     while True:
         share, late = _resting(CALM)
         if share < BUSY and (late or _hungry()):
             share = _resting(HUNGRY)[0] * BUSY / LITTLE
         if share < BUSY:
             return True
-        if time.perf_counter() > end:
+        if perf_counter() > end:
             return False
-        time.sleep(PAUSE)
+        sleep(PAUSE)
 
 
 def _resting(seconds: float) -> tuple[float, bool]:
     """Sleep; the share of the time that this process computed meanwhile, and whether it woke up late."""
-    began, before = time.perf_counter(), time.process_time()
-    time.sleep(seconds)
-    used, lasted = time.process_time() - before, time.perf_counter() - began
+    began, before = perf_counter(), process_time()
+    sleep(seconds)
+    used, lasted = process_time() - before, perf_counter() - began
     return used / seconds, lasted > 2 * seconds  # late: a thread that holds Python's lock may have got no core
 
 
@@ -265,19 +265,19 @@ class Rounds:
         self.result = None
         self.vary()
         self._before = resource.getrusage(resource.RUSAGE_SELF)
-        self._queued, self._start = _queued(), time.perf_counter()
+        self._queued, self._start = _queued(), perf_counter()
 
     def target(self) -> None:
         """Run the call once."""
-        start = time.perf_counter()
+        start = perf_counter()
         taken, self.result = seconds(self.call, events=self.events)
-        self.wall.append(time.perf_counter() - start)
+        self.wall.append(perf_counter() - start)
         self.cpu.append(round(taken, 9))
 
     def teardown(self) -> None:
         """Count the page faults of the round, and its wall time. Raises Overdue where that is more than there was."""
-        self.spent += time.perf_counter() - self._start
-        self.wall[-1] = round(self.wall[-1] - (_queued() - self._queued), 9)
+        self.spent += perf_counter() - self._start
+        self.wall[-1] = max(0.0, round(self.wall[-1] - (_queued() - self._queued), 9))
         after = resource.getrusage(resource.RUSAGE_SELF)
         self.minor.append(after.ru_minflt - self._before.ru_minflt)
         self.major.append(after.ru_majflt - self._before.ru_majflt)
@@ -305,9 +305,10 @@ class Rounds:
         return self.wall if self.clock == "wall" else self.cpu
 
     def facts(self) -> dict[str, Any]:
-        """Give the entries of the saved file."""
+        """Give the entries of the saved file: by the clock that tells, and by the wall's, where lost threads show."""
         return {
             "cpu_seconds": self.seconds,
+            "wall_seconds": self.wall,
             "clock": self.clock,
             "minor_faults": int(statistics.median(self.minor)),
             "major_faults": int(statistics.median(self.major)),

@@ -30,6 +30,25 @@ def test_cpu_time_is_that_of_work_and_not_of_waiting():
     assert waited < 0.02
 
 
+def test_what_an_implementation_puts_in_place_of_pythons_clocks_tells_no_time(monkeypatch):
+    for name in ("process_time", "perf_counter", "sleep"):
+        monkeypatch.setattr(time, name, lambda *_: 0.0)
+    rounds = clock.Rounds(lambda: sum(range(10**6)))
+    rounds.run(fakes.Benchmark(), 3)
+    assert min(rounds.cpu) > 0
+    assert min(rounds.wall) > 0
+    assert rounds.spent > 0
+    assert clock.lasting(lambda: sum(range(10**6)))[0] > 0
+
+
+@pytest.mark.parametrize(("wall", "told"), [([0.011, 0.012], "cpu"), ([0.021, 0.022], "wall")])
+def test_both_clocks_are_kept_of_every_round(wall, told):
+    facts = clock.Rounds(lambda: None, cpu=[0.01, 0.01], wall=wall, minor=[0], major=[0]).facts()
+    assert facts["clock"] == told
+    assert facts["wall_seconds"] == wall
+    assert facts["cpu_seconds"] == (wall if told == "wall" else [0.01, 0.01])
+
+
 def test_a_call_lasts_its_cpu_time_or_its_wall_time_whichever_is_more():
     assert 0.05 <= clock.lasting(lambda: time.sleep(0.05))[0] < 0.1
     assert 0.02 <= clock.lasting(lambda: busy(0.02))[0] < 0.04

@@ -45,8 +45,8 @@ ENTRY = {
 }  # fmt: skip
 TIMED = ENTRY | {
     "device": str, "threads": int, "macs": int, "flops": int, "bytes": int, "cpu_seconds": list,
-    "clock": str, "minor_faults": int, "major_faults": int, "peak_extra_bytes": int, "peak_method": str,
-    "result_bytes": int, "gemm_seconds": (float, type(None)), "columns_bytes": (int, type(None)),
+    "wall_seconds": list, "clock": str, "minor_faults": int, "major_faults": int, "peak_extra_bytes": int,
+    "peak_method": str, "result_bytes": int, "gemm_seconds": (float, type(None)), "columns_bytes": (int, type(None)),
     "verdict": str, "checked": int, "ratio": (float, type(None)),
 }  # fmt: skip
 KINDS = {"layer", "sweep", "roofline", "again", "experiment"}
@@ -83,6 +83,7 @@ def check(saved: dict) -> None:
         assert info["verdict"] == "agrees"
         assert 3 <= len(info["cpu_seconds"]) == len(data) == bench["stats"]["rounds"] <= 200
         assert all(seconds > 0 for seconds in data)
+        assert all(wall <= whole for wall, whole in zip(info["wall_seconds"], data, strict=True))
         assert (info["sweep"] == "") == (info["value"] is None)
         assert info["kind"] != "sweep" or info["layer"] == f"sweep-{info['sweep']}-{info['value']}"
         assert bench["group"].split()[0] in ("layer", "sweep", "roofline", "pool", "stride")

@@ -52,7 +52,7 @@ def test_what_is_right_is_timed_and_described(keeper, stand_in):
     assert found["verdict"] == "agrees"
     assert found["checked"] > 12 * 1024
     assert 0 < found["ratio"] <= 1
-    assert len(found["cpu_seconds"]) == stand_in.rounds == len(stand_in.data)
+    assert len(found["cpu_seconds"]) == len(found["wall_seconds"]) == stand_in.rounds == len(stand_in.data)
     assert keeper.record.times[next(iter(keeper.record.times))] > 0
     json.dumps(found, allow_nan=False)
 
@@ -132,8 +132,8 @@ def test_what_is_too_slow_is_estimated_and_never_run():
     def conv2d(x, w, b, **parameters):
         y = im2col.conv2d(x, w, b, **parameters)
         shapes.append(y.shape)
-        end = clock.time.process_time() + y.size * 1e-5  # 10 microseconds for each output, like a loop
-        while clock.time.process_time() < end:
+        end = time.process_time() + y.size * 1e-5  # 10 microseconds for each output, like a loop
+        while time.process_time() < end:
             pass
         return y
 
@@ -150,8 +150,8 @@ def test_what_turns_out_too_slow_is_recorded_with_the_time_it_took(monkeypatch):
     monkeypatch.setattr(timing, "estimate", lambda subject, case, limit, before: 0.001)
 
     def conv2d(x, w, b, **parameters):
-        end = clock.time.process_time() + 0.05
-        while clock.time.process_time() < end:
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
             pass
         return im2col.conv2d(x, w, b, **parameters)
 
