@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,7 @@ from oracles.verdict import Verdict
 PLACES = 60  # of each output, corners, borders and tile edges among them; the checksum looks at all
 FEW = 8  # of them, on other data
 WRONG = "wrong, not timed"
+OVERWRITTEN = f"{WRONG}: an earlier result changed in a later call"
 
 Data = dict[str, np.ndarray | None]
 
@@ -142,6 +144,12 @@ def shared(one: Any, other: Any) -> bool:
     """Whether results of two calls share memory."""
     both = (tuple(each) if isinstance(each, (tuple, list)) else (each,) for each in (one, other))
     return any(np.may_share_memory(mine, its) for mine, its in itertools.product(*both))
+
+
+def kept(before: Sequence[np.ndarray], results: Sequence[np.ndarray]) -> Judged:
+    """Judge results of an earlier call that still live, by copies made then: no later call may write to them."""
+    changed = any(copy.tobytes() != now.tobytes() for copy, now in zip(before, results, strict=True))
+    return Judged(OVERWRITTEN, "its caller still has it, and its memory was written to") if changed else Judged()
 
 
 def after(subject: Subject, case: Case, found: Judged, call: Call, result: Any) -> Judged:

@@ -48,12 +48,16 @@ def convolution(C: int, K: int, W: int, F: int, S: int, P: int | None = None) ->
 
 @dataclass
 class Chain:
-    """One call of several forward operations: the first on an image, each other on the result before."""
+    """One call of several forward operations: the first on an image, each other on the result before.
+
+    early: a result from before the rounds, and a copy made then.
+    """
 
     subject: Subject
     image: np.ndarray
     stages: list[tuple[str, list[Any], dict[str, Any]]]
     place: tuple[int, ...] | None = None
+    early: tuple[np.ndarray, np.ndarray] | None = None
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(next(SEEDS)))
 
     def __call__(self) -> Any:
@@ -69,6 +73,15 @@ class Chain:
             self.image[self.place] *= 2
         self.place = tuple(int(self.rng.integers(size)) for size in self.image.shape)
         self.image[self.place] /= 2
+
+    def keep(self) -> None:
+        """Keep a result, so that what writes to it later is seen."""
+        result = self()
+        self.early = result, np.array(result)
+
+    def kept(self) -> Judged:
+        """Judge whether the result that was kept is still what it was."""
+        return Judged() if self.early is None else gate.kept(self.early[1:], self.early[:1])
 
     def stage(self, number: int, x: Any) -> Any:
         """Return all that one of the operations returns."""
@@ -107,8 +120,10 @@ def judged(cases: Sequence[Case], call: Chain) -> Judged:
 def after(cases: Sequence[Case], call: Chain, result: Any) -> Judged:
     """Judge the operations on the image of the last round, of which a cell is another, and on another in its place.
 
-    What is kept of the image as it was is wrong by now.
+    What is kept of the image as it was is wrong by now; and the result from before the rounds should be what it was.
     """
+    if not (found := call.kept()).passes:
+        return found
     now = gate.fingerprint(result)  # the next call may have the same memory to write to
     if not (found := judged(cases, call)).passes:
         return Judged(f"{gate.WRONG}: the result changed while it was timed", f"{found.reason}\n{found.detail}")

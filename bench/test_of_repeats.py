@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
-from bench import fakes, gate
+from bench import fakes, gate, steps
 from bench.fakes import CORRECT, subject
 from bench.layers import BY_NAME
 from bench.timing import NotTimed, Timekeeper
@@ -59,6 +60,41 @@ def test_what_is_wrong_in_every_third_call_is_wrong_wherever_that_begins(turn):
     with pytest.raises(NotTimed):
         keeper.layer(fakes.Benchmark(), subject(conv2d=third), SMALL, "conv2d")
     assert keeper.record.not_timed[0]["reason"].startswith("wrong, not timed")
+
+
+def ring(size):
+    """Make a convolution that returns one buffer of so many in turns."""
+    buffers, calls = {}, itertools.count()
+
+    def conv2d(x, w, b, **p):
+        y = im2col.conv2d(x, w, b, **p)
+        buffer = buffers.setdefault((y.shape, next(calls) % size), np.empty_like(y))
+        buffer[...] = y
+        return buffer
+
+    return subject(conv2d=conv2d)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_result_that_a_later_call_overwrites_is_wrong(size):
+    keeper, stand_in = Timekeeper(too_slow=2.0), fakes.Benchmark()
+    with pytest.raises(NotTimed):
+        keeper.layer(stand_in, ring(size), SMALL, "conv2d")
+    assert stand_in.has_error
+    assert keeper.record.times == {}
+    assert keeper.record.not_timed[0]["reason"] == "wrong, not timed: an earlier result changed in a later call"
+
+
+def test_a_step_whose_result_a_later_call_overwrites_is_wrong():
+    cases = steps.step("C", C=3, K=4, W=12, F=3, S=2)
+    for implementation, reason in ((CORRECT, ""), (ring(2), gate.OVERWRITTEN)):
+        call = steps.chained(implementation, cases)
+        assert steps.judged(cases, call).passes
+        call.keep()
+        for _ in range(3):
+            call.vary()
+            call()
+        assert steps.after(cases, call, call()).reason == reason
 
 
 def test_nothing_is_timed_again_that_was_not_timed():

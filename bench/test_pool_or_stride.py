@@ -71,6 +71,7 @@ def measured(benchmark, keeper, subject, table, name, cases, row):
     try:
         after = partial(steps.after, cases, call)
         found = steps.judged(cases, call)
+        call.keep()
     except BaseException as error:
         keeper.fails(entry, error)
     if not found.passes:

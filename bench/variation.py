@@ -39,8 +39,9 @@ class Changed(Exception):  # noqa: N818 - it is a verdict
 class Variation:
     """The changes of one call's data, and what each round's result is held against: the result on unchanged data.
 
-    Nothing is changed where the case asks for data of which that would make something else. Raises Changed where that
-    result is wrong already, or other bits than those `found` right, and wrong.
+    That result is kept, so that what writes to it later is seen. Nothing is changed where the case asks for data of
+    which that would make something else. Raises Changed where that result is wrong already, or other bits than those
+    `found` right, and wrong.
     """
 
     subject: Subject
@@ -60,7 +61,8 @@ class Variation:
         varied = turned or self.case.recipe in VARIED
         self.varies = varied and self.true.size > 0 and 0 not in self.case.geometry.y_shape
         result = self.call()
-        self.base = tuple(np.array(each) for each in _all(result))
+        self.early = _all(result)
+        self.base = tuple(np.array(each) for each in self.early)
         if not (verdict := gate.once_more(self.subject, self.case, self.found, result)).agrees:
             raise Changed(verdict.message)
 
@@ -79,6 +81,10 @@ class Variation:
         if self.place is not None:
             self.call.operands[self.number][self.place] = self.true[self.place]
         self.place = None
+
+    def kept(self) -> gate.Judged:
+        """Judge whether the result on unchanged data is still what it was."""
+        return gate.kept(self.base, self.early)
 
     def check(self, result: Any) -> None:
         """Hold a round's result against the one on unchanged data. Raises Changed."""
