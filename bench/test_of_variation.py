@@ -190,6 +190,7 @@ def test_what_computes_on_after_it_has_returned_is_not_timed_and_nothing_after_i
     finally:
         stop.set()
         started[0].join()
+        time.sleep(0.05)  # until the system has ended it too
     first, second = keeper.record.not_timed
     assert first["reason"] == "raised: it computes on after it has returned"
     assert second["reason"] == "not timed: another thread of this process computes"

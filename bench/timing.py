@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from bench import clock, gate, machine
+from bench.background import Background
 from bench.estimate import estimate
 from bench.gate import Gate, Judged
 from bench.layers import Layer
@@ -27,6 +28,7 @@ Found = TypeVar("Found")
 
 CHANGED = f"{gate.WRONG}: the result changed while it was timed"
 COMPUTES_ON = "raised: it computes on after it has returned"
+ANOTHERS = "not timed: another thread of this process computes"
 TOO_SLOW = 2.0  # seconds
 MORE = 8  # calls beside the rounds: of the estimate, the gate and the warm-up, and after the rounds
 COLD = 3  # times as long as a warm call may take the one that it is estimated by
@@ -49,7 +51,7 @@ class Timekeeper:
 
     def __init__(self, too_slow: float, baseline: str = "") -> None:
         self.too_slow, self.baseline = too_slow, baseline
-        self.gate, self.record, self.rehearse = Gate(), Record(), Rehearsal()
+        self.gate, self.record, self.rehearse, self.background = Gate(), Record(), Rehearsal(), Background()
         self.rests = True  # whether nothing was computing in the background when that was last looked at
         self.most = clock.ROUNDS[1]  # rounds of what was admitted last: as many as were rehearsed
         self.last = ""  # the implementation that was called last
@@ -91,9 +93,8 @@ class Timekeeper:
 
         Raises NotTimed, and records why.
         """
-        if not self.calm():
-            who = f"since {self.last} was called" if self.last else "since before anything was called"
-            self.refuse(entry, "not timed: another thread of this process computes", who)
+        self._offered(entry, subject, cases)
+        self._undisturbed(entry)
         each = self._affordable(entry, subject, cases)
         expected = sum(each)
         self.most = clock.rounds_for(expected, COLD * clock.SECONDS)
@@ -103,12 +104,10 @@ class Timekeeper:
         except BaseException as error:
             self.fails(entry, error)
         judged = [self.gate.judged(subject, case, taken) for case, taken in zip(cases, each, strict=True)]
-        self.last = subject.spec
         for found in judged:
             if not found.passes:
                 self.refuse(entry, found.reason, found.detail, fault=found.fault)
-        if not self.calm():
-            self.refuse(entry, COMPUTES_ON, fault=True)
+        self._undisturbed(entry)
         return judged, expected
 
     def untimed(self, entry: Entry, subject: Subject, cases: list[Case], measure: Callable[[Subject], Found]) -> Found:
@@ -117,6 +116,7 @@ class Timekeeper:
         The cases may together take as long as one call. Raises NotTimed, and records why, which includes gate.Wrong.
         """
         subject = self.rehearse.instead(subject)
+        self._offered(entry, subject, cases)
         self._affordable(entry, subject, cases)
         try:
             return measure(subject)
@@ -127,12 +127,15 @@ class Timekeeper:
         except BaseException as error:
             self.fails(entry, error)
 
-    def _affordable(self, entry: Entry, subject: Subject, cases: list[Case]) -> list[float]:
-        """Estimate the seconds of each case. Raises NotTimed unless all are offered and together not too slow."""
+    def _offered(self, entry: Entry, subject: Subject, cases: list[Case]) -> None:
+        """Raise NotTimed, and record why, unless all cases are offered."""
         for case in cases:
             if reason := _declined(subject, case):
                 self.refuse(entry, *reason)
-        limit = self.limit(subject.spec)
+
+    def _affordable(self, entry: Entry, subject: Subject, cases: list[Case]) -> list[float]:
+        """Estimate the seconds of each case. Raises NotTimed unless all together are not too slow."""
+        limit, self.last = self.limit(subject.spec), subject.spec
         try:
             each = [self._estimated(subject, case) for case in cases]
             if limit < sum(each) < WHOLE * limit:
@@ -143,10 +146,35 @@ class Timekeeper:
             self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         return each
 
-    def calm(self) -> bool:
-        """Whether nothing computes in the background; what once has not come to rest is given no more time for it."""
-        self.rests = clock.calm(clock.CALMING if self.rests else 0.0)
-        return self.rests
+    def _undisturbed(self, entry: Entry) -> None:
+        """Raise NotTimed, and record why, where something computes in the background.
+
+        What once has not come to rest is given no more time for it.
+        """
+        found = self._disturbed(entry, clock.CALMING if self.rests else 0.0)
+        self.rests = found is None
+        if found is not None:
+            self.refuse(entry, found.reason, found.detail, fault=found.fault)
+
+    def _disturbed(self, entry: Entry, patience: float) -> Judged | None:
+        """Say whose fault it is that something computes in the background: this implementation's, or another's.
+
+        None where nothing does. Threads that are new get a longer look, which sees what computes by fits and starts.
+        """
+        whose = self.background.whose()
+        if whose is None:
+            new, calm = self.background.appeared(self.last), clock.calm(patience)
+            if calm and not new:
+                return None
+            self.background.look(clock.CALMING if calm else 0.0)
+            whose = self.background.whose()
+            if whose is None:
+                if calm:
+                    return None
+                whose = self.last
+        if whose == entry.implementation:
+            return Judged(COMPUTES_ON)
+        return Judged(ANOTHERS, f"since {whose} was called" if whose else "since before anything was called")
 
     def limit(self, spec: str) -> float:
         """Say how many seconds one call of an implementation may take."""
@@ -187,8 +215,8 @@ class Timekeeper:
             if not (slow := expected > limit):
                 result = rounds.run(benchmark, min(self.most, clock.rounds_for(expected)))
                 if after is not None:  # what BLAS has of several threads looks for work for a while
-                    calm = clock.calm(clock.PAUSE if _threads() == 1 else clock.CALMING)
-                    found = after(result) if calm else Judged(COMPUTES_ON)
+                    patience = clock.PAUSE if _threads() == 1 else clock.CALMING
+                    found = self._disturbed(entry, patience) or after(result)
         except clock.Overdue as error:
             slow, expected, detail = True, rounds.spent / len(rounds.cpu), str(error)
         except Changed as error:
@@ -199,7 +227,7 @@ class Timekeeper:
             slow, found = False, gate.raised(error)
         benchmark.has_error = slow or not found.passes  # then pytest-benchmark saves nothing of it
         if not found.passes:
-            self.refuse(entry, found.reason, found.detail, fault=True)
+            self.refuse(entry, found.reason, found.detail, fault=found.fault)
         if slow:
             self.refuse(entry, f"too slow, estimated {told(expected)}", detail)
         self.record.timed(entry, rounds.seconds, rounds.clock)
