@@ -127,7 +127,7 @@ def keeper(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Time
     """The verdicts and the record of this run."""
     found = request.config.stash[KEEPER]
     found.rehearse = Rehearsal(request.config.stash[root.STATE].apart)
-    found.background.look()  # at what computes since it was imported
+    found.begin()
     if len(subjects) > 1:
         found.baseline = summary.baseline(list(subjects))
     return found

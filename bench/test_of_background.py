@@ -114,6 +114,13 @@ def test_a_thread_that_is_there_before_anything_is_called_is_nobodys_fault(threa
     assert (row["reason"], row["detail"]) == (ANOTHERS, "since before anything was called")
 
 
+@pytest.mark.parametrize("thread", [{"lasts": 1.5, "pause": 0}], indirect=True)
+def test_what_computes_on_for_a_while_is_no_reason_not_to_time_others(thread):
+    keeper = Timekeeper(too_slow=2.0)
+    assert refused(keeper, leaving(thread))["reason"] == COMPUTES_ON
+    timed(keeper, CORRECT)
+
+
 @pytest.mark.parametrize("thread", [{"lasts": 0.5}, {"pause": 60}], indirect=True, ids=["that ends", "that waits"])
 def test_a_thread_that_comes_to_rest_is_no_fault(thread):
     keeper = Timekeeper(too_slow=2.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -17,6 +18,7 @@ from bench.gate import Gate, Judged
 from bench.layers import Layer
 from bench.record import Entry, Record
 from bench.rehearsal import Rehearsal
+from bench.settings import Settings
 from bench.variation import Changed, Variation
 from impls.isolation.failures import Failure
 from impls.subject import Subject
@@ -27,6 +29,7 @@ from oracles.geometry import Geometry
 Found = TypeVar("Found")
 
 CHANGED = f"{gate.WRONG}: the result changed while it was timed"
+LEFT = "it left its process changed"
 COMPUTES_ON = "raised: it computes on after it has returned"
 ANOTHERS = "not timed: another thread of this process computes"
 TOO_SLOW = 2.0  # seconds
@@ -51,12 +54,20 @@ class Timekeeper:
 
     def __init__(self, too_slow: float, baseline: str = "") -> None:
         self.too_slow, self.baseline = too_slow, baseline
-        self.gate, self.record, self.rehearse, self.background = Gate(), Record(), Rehearsal(), Background()
+        self.gate, self.record, self.rehearse = Gate(), Record(), Rehearsal()
+        self.background, self.settings = Background(), Settings()
         self.rests = True  # whether nothing was computing in the background when that was last looked at
         self.most = clock.ROUNDS[1]  # rounds of what was admitted last: as many as were rehearsed
         self.last = ""  # the implementation that was called last
+        self._called: set[str] = set()  # implementations
+        self._loaded: float = math.inf  # modules, before what was called last was called for the first time
         self._expected: dict[tuple[str, Case], float] = {}
         self._timed: dict[Entry, Any] = {}  # pytest-benchmark's own, to take back what turns out to be wrong
+
+    def begin(self) -> None:
+        """Take note of how the process stands, and what computes in it, now that the implementations are imported."""
+        self.settings = Settings()
+        self.background.look()
 
     def layer(self, benchmark: Any, subject: Subject, layer: Layer, operation: str, *, again: bool = False) -> None:
         """Time one operation of a layer, or time it again: only what was timed before. Raises NotTimed."""
@@ -107,6 +118,7 @@ class Timekeeper:
         for found in judged:
             if not found.passes:
                 self.refuse(entry, found.reason, found.detail, fault=found.fault)
+        self._unchanged(entry)
         self._undisturbed(entry)
         return judged, expected
 
@@ -119,13 +131,15 @@ class Timekeeper:
         self._offered(entry, subject, cases)
         self._affordable(entry, subject, cases)
         try:
-            return measure(subject)
+            measured = measure(subject)
         except gate.Wrong as error:
             self.refuse(entry, gate.WRONG, str(error), fault=True)
         except Failure as failure:
             self.fails(entry, self.rehearse.explained(subject.spec, failure))
         except BaseException as error:
             self.fails(entry, error)
+        self._unchanged(entry)
+        return measured
 
     def _offered(self, entry: Entry, subject: Subject, cases: list[Case]) -> None:
         """Raise NotTimed, and record why, unless all cases are offered."""
@@ -136,6 +150,8 @@ class Timekeeper:
     def _affordable(self, entry: Entry, subject: Subject, cases: list[Case]) -> list[float]:
         """Estimate the seconds of each case. Raises NotTimed unless all together are not too slow."""
         limit, self.last = self.limit(subject.spec), subject.spec
+        self._loaded = math.inf if subject.spec in self._called else len(sys.modules)
+        self._called.add(subject.spec)
         try:
             each = [self._estimated(subject, case) for case in cases]
             if limit < sum(each) < WHOLE * limit:
@@ -145,6 +161,16 @@ class Timekeeper:
         if (expected := sum(each)) > limit:
             self.refuse(entry, f"too slow, estimated {told(expected)}", f"the limit is {told(limit)}")
         return each
+
+    def _unchanged(self, entry: Entry) -> None:
+        """Raise NotTimed, and record why, where calls have left settings of this process changed."""
+        if found := self._left():
+            self.refuse(entry, found.reason, found.detail, fault=found.fault)
+
+    def _left(self) -> Judged | None:
+        """Say what the calls have left changed, and put it right."""
+        told = self.settings.changed(loaded=len(sys.modules) > self._loaded)
+        return Judged(f"{gate.WRONG}: {LEFT}: {told}") if told else None
 
     def _undisturbed(self, entry: Entry) -> None:
         """Raise NotTimed, and record why, where something computes in the background.
@@ -166,7 +192,7 @@ class Timekeeper:
             new, calm = self.background.appeared(self.last), clock.calm(patience)
             if calm and not new:
                 return None
-            self.background.look(clock.CALMING if calm else 0.0)
+            self.background.look()
             whose = self.background.whose()
             if whose is None:
                 if calm:
@@ -217,6 +243,7 @@ class Timekeeper:
                 if after is not None:  # what BLAS has of several threads looks for work for a while
                     patience = clock.PAUSE if _threads() == 1 else clock.CALMING
                     found = self._disturbed(entry, patience) or after(result)
+                    found = self._left() or found
         except clock.Overdue as error:
             slow, expected, detail = True, rounds.spent / len(rounds.cpu), str(error)
         except Changed as error:
@@ -267,7 +294,12 @@ class Timekeeper:
         self.refuse(entry, found.reason, found.detail, fault=True)
 
     def refuse(self, entry: Entry, reason: str, detail: str = "", *, fault: bool = False) -> NoReturn:
-        """Record that an entry is not timed, and raise NotTimed. What is at fault in its repeat is not timed either."""
+        """Record that an entry is not timed, and raise NotTimed. What is at fault in its repeat is not timed either.
+
+        What its calls have left changed is told, and put right.
+        """
+        if left := self._left():
+            detail = f"{detail}\n{left.reason}".strip()
         self.record.refused(entry, reason, detail)
         first = replace(entry, kind="layer")
         if fault and entry.kind == "again" and first in self._timed:

@@ -128,7 +128,7 @@ def changed_by(call: Callable[[], Any], began: Mapping[str, Any]) -> tuple[Any, 
         random.random()
         before = settings()
         result = call()
-        return result, _differing({**before, **first, **began}, settings())
+        return result, differing({**before, **first, **began}, settings())
 
 
 def growing(call: Callable[[], Any]) -> dict[str, tuple[int, int]]:
@@ -182,7 +182,7 @@ def _warnings_as_they_come() -> Iterator[None]:
         yield
 
 
-def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Tell what is not as it was."""
     told = []
     for what, was in before.items():
