@@ -34,13 +34,16 @@ class Settings:
     def __init__(self) -> None:
         self._before = noted()
 
-    def changed(self, *, loaded: bool = False) -> str:
+    def changed(self, *, first: bool = False, loaded: bool = False) -> str:
         """Tell what has changed, and put it right; "" where nothing has. What cannot be put right is the rule from now.
 
-        A library that is `loaded` late may add to the environment: what it has set there stands.
+        What `first` calls add to the environment stands: libraries that begin to work do so, and CUDA is one. Where
+        modules were `loaded` late, so does what they set there.
         """
         now = noted()
-        before = {**now, **self._before, **({ENVIRONMENT: now[ENVIRONMENT]} if loaded else {})}
+        before = {**now, **self._before}
+        if first or loaded:
+            before[ENVIRONMENT] = {**now[ENVIRONMENT], **({} if loaded else before[ENVIRONMENT])}
         told = surroundings.differing(before, {**before, **now})
         if told:
             restore({what: was for what, was in before.items() if now.get(what, was) != was})
@@ -104,9 +107,11 @@ def _arithmetic(_: Any) -> None:
 
 
 def _environment(was: dict[str, str]) -> None:
-    for name in os.environ.keys() - was.keys() - {PYTEST}:
-        del os.environ[name]
-    os.environ.update(was)
+    now = surroundings.settings()[ENVIRONMENT]
+    for name in now.keys() - was.keys() - {PYTEST}:
+        os.environ.pop(name, None)
+        os.unsetenv(name)  # what C has set is not in os.environ
+    os.environ.update({name: value for name, value in was.items() if now.get(name) != value})
 
 
 def _limits(was: dict[str, tuple[int, int]]) -> None:
@@ -122,7 +127,8 @@ def _blocked(was: dict[str, str]) -> None:
 def _ignored(was: dict[str, bool]) -> None:
     for name, ignored in was.items():
         if not ignored and signal.getsignal(signal.Signals[name]) == signal.SIG_IGN:
-            signal.signal(signal.Signals[name], signal.SIG_DFL)
+            by_default = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+            signal.signal(signal.Signals[name], by_default)
 
 
 def _timers(was: dict[str, bool]) -> None:
@@ -139,7 +145,7 @@ RESTORE: dict[str, Change] = {
     "whether Python collects garbage": lambda was: gc.enable() if was else gc.disable(),
     "the locale": lambda was: locale.setlocale(locale.LC_ALL, was),
     "which signals are blocked": _blocked,
-    "which signals of crashes are ignored": _ignored,
+    "which signals that end a process are ignored": _ignored,
     "the resource limits": _limits,
     "the niceness": lambda was: os.setpriority(os.PRIO_PROCESS, 0, was),
     "which interval timers run": _timers,

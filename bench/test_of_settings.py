@@ -60,7 +60,10 @@ DOES = {
         signal.SIG_BLOCK, [signal.SIGUSR1]
     ),
     "which interval timers run: ITIMER_REAL False -> True": lambda: signal.setitimer(signal.ITIMER_REAL, 1000),
-    "which signals of crashes are ignored: SIGBUS False -> True": lambda: signal.signal(signal.SIGBUS, signal.SIG_IGN),
+    "which signals that end a process are ignored: SIGBUS False -> True": lambda: signal.signal(
+        signal.SIGBUS, signal.SIG_IGN
+    ),
+    "the environment: POOLPROOF_C not there -> 1": lambda: ctypes.CDLL(None).setenv(b"POOLPROOF_C", b"1", 1),
     "which cores may be used": lambda: os.sched_setaffinity(0, [*os.sched_getaffinity(0)][:1]),
     "the threads of BLAS: .* -> 3": lambda: blas.set_threads(3),
     "the processor's floating-point mode: rounding to nearest -> rounding otherwise than to nearest": rounding,
@@ -107,7 +110,28 @@ def test_what_cannot_be_put_right_is_told_once(monkeypatch):
         gc.enable()
 
 
-def test_what_a_library_that_is_loaded_late_adds_to_the_environment_stands():
+def test_what_first_calls_add_to_the_environment_stands_and_what_they_change_there_does_not(monkeypatch):
+    monkeypatch.setenv("POOLPROOF_LEFT", "0")
+    found = Settings()
+    os.environ.update(POOLPROOF_LEFT="1", POOLPROOF_MORE="1")
+    assert found.changed(first=True) == "the environment: POOLPROOF_LEFT 0 -> 1"
+    assert (os.environ["POOLPROOF_LEFT"], os.environ["POOLPROOF_MORE"]) == ("0", "1")
+    assert found.changed() == ""
+
+
+def test_ctrl_c_interrupts_again():
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        found = Settings()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert found.changed() == "which signals that end a process are ignored: SIGINT False -> True"
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def test_what_a_library_that_is_loaded_late_sets_in_the_environment_stands():
     found = Settings()
     os.environ["POOLPROOF_LEFT"] = "1"
     assert found.changed(loaded=True) == ""
@@ -179,10 +203,11 @@ def test_what_is_measured_and_no_time_leaves_nothing_either():
     assert gc.isenabled()
 
 
-def test_what_a_first_call_loads_is_no_fault():
+def test_what_a_first_call_loads_is_no_fault(monkeypatch):
     def load():
         os.environ["POOLPROOF_LEFT"] = sys.modules.setdefault("poolproof_left", sys).__name__
 
+    monkeypatch.setenv("POOLPROOF_LEFT", "0")
     try:
         keeper = Timekeeper(too_slow=2.0)
         keeper.layer(stand_in := fakes.Benchmark(), changing(load), SMALL, "conv2d")

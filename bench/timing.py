@@ -169,7 +169,7 @@ class Timekeeper:
 
     def _left(self) -> Judged | None:
         """Say what the calls have left changed, and put it right."""
-        told = self.settings.changed(loaded=len(sys.modules) > self._loaded)
+        told = self.settings.changed(first=self._loaded < math.inf, loaded=len(sys.modules) > self._loaded)
         return Judged(f"{gate.WRONG}: {LEFT}: {told}") if told else None
 
     def _undisturbed(self, entry: Entry) -> None:
