@@ -39,6 +39,8 @@ def run(
         options["prepare"] = functions["prepare"]
     if "other" in options:
         options["other"] = functions[options["other"]]
+    if "between" in options:
+        options["between"] = [(functions[called], *arguments) for called, *arguments in options["between"]]
     with np.errstate(all="ignore"):
         return PROBES[name](functions[operation], arrays, parameters, **options)
 
@@ -204,18 +206,12 @@ def after_other(
 
 
 def after_refusal(
-    function: Function,
-    arrays: Arrays,
-    parameters: Parameters,
-    *,
-    invalid: Any,
-    other: Function | None = None,
-    between: Any = None,
+    function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any, between: Sequence[Any] = ()
 ) -> Facts:
     """Call with `invalid` (arrays, parameters), which may raise anything, then as it should be.
 
-    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call. In between, the `other` operation is
-    called with `between` (arrays, parameters), if there is one; "between": its outputs.
+    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call. In between, each other (function, arrays,
+    parameters) is called: "between" are the outputs of each.
     """
     wrong, keywords = invalid
     try:
@@ -223,8 +219,8 @@ def after_refusal(
         refusal = "returned"
     except Exception as error:
         refusal = f"{type(error).__name__}: {error}"
-    outputs = _outputs(other(*_own(between[0]), **between[1])) if other is not None else []
-    return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal, "between": outputs}
+    others = [_outputs(other(*_own(these), **those)) for other, these, those in between]
+    return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal, "between": others}
 
 
 def left(function: Function, arrays: Arrays, parameters: Parameters, *, began: Mapping[str, Any]) -> Facts:

@@ -24,6 +24,7 @@ EVERY = (*FORWARD, *BACKWARD)
 REFUSING = tuple(operation for operation in EVERY if operation != "max_pool2d_backward")  # it has no parameters
 REAL = ("gauss", "spread", "cancelling", "huge")
 LONG = 300  # products, which machines and thread blocks often share
+OTHERS = 3  # operations that are called after a refusal of one
 SMALL: dict[str, Any] = {"extent": (1, 2, 3, 4), "margin": range(6)}
 SHARING = {
     "own_data": "each with data of its own",
@@ -66,10 +67,10 @@ def repeated(subject: Examiner, case: Case) -> Verdict:
     return Verdict(elements=times * sum(np.size(array) for array in facts["outputs"][0]))
 
 
-@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",), calls=9)
+@law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",), calls=27)
 def test_answers_do_not_depend_on_earlier_calls(subject: Examiner, case: Case) -> None:
     """Whatever was asked for before, other data, sizes, paddings or formats among it, the next answer is right."""
-    verdict = varied(subject, case, "change", [*CHANGES], in_turn)
+    verdict = varied(subject, case, "change", [*CHANGES], in_turn, count=3)
     assert verdict.agrees, verdict.message
 
 
@@ -115,7 +116,7 @@ def turned(subject: Examiner, case: Case) -> Verdict:
 def test_the_call_after_a_refusal_is_right(subject: Examiner, case: Case) -> None:
     """A call that had to be refused leaves nothing behind: the next valid ones are right, of any operation."""
     kinds = ("stride", "window", "padding", *(("bias",) if case.operation == "conv2d" else ()))
-    verdict = varied(subject, case, "refused", kinds, after_refusal)
+    verdict = varied(subject, case, "refused", kinds, after_refusal, count=2)
     assert verdict.agrees, verdict.message
 
 
@@ -135,17 +136,18 @@ def after_refusal(subject: Examiner, case: Case) -> Verdict:
     if what == "bias":
         wrong[2] = np.ones(case.geometry.K + 1, arrays[0].dtype)
     invalid = wrong, parameters | spoiled(case, what, parameters)
-    others = [name for name in REFUSING if name != case.operation and subject.subject.offers(name)]
-    other = of_other(subject, case, others[case.seed % len(others)]) if others else None
-    options = {} if other is None else {"other": other.operation, "between": subject.arguments(other)}
+    offered = [name for name in REFUSING if name != case.operation and subject.subject.offers(name)]
+    some = [offered[(case.seed + i) % len(offered)] for i in range(min(OTHERS, len(offered)))]
+    others = [other for name in some if (other := of_other(subject, case, name)) is not None]
+    between = [[other.operation, *subject.arguments(other)] for other in others]
     note = f"after a call with an invalid {what}"
-    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid, **options)
+    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid, between=between)
     fate = "returned" if facts["refusal"] == "returned" else "was refused"
-    verdict = judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
-    if other is None or not verdict.agrees:
-        return verdict
-    told = f"{other.operation}, {note} of {case.operation}, which {fate}"
-    return joined([verdict, dataclasses.replace(judged(subject, other, facts["between"], note=told), alone=False)])
+    verdicts = [judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")]
+    for other, outputs in zip(others, facts["between"], strict=True):
+        told = f"{other.operation}, {note} of {case.operation}, which {fate}"
+        verdicts.append(dataclasses.replace(judged(subject, other, outputs, note=told), alone=False))
+    return joined(verdicts)
 
 
 @law(
