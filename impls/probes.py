@@ -39,8 +39,8 @@ def run(
         options["prepare"] = functions["prepare"]
     if "other" in options:
         options["other"] = functions[options["other"]]
-    if "between" in options:
-        options["between"] = [(functions[called], *arguments) for called, *arguments in options["between"]]
+    if name == "after_refusal":
+        options["others"] = [(functions[called], *arguments) for called, *arguments in options.get("others", ())]
     with np.errstate(all="ignore"):
         return PROBES[name](functions[operation], arrays, parameters, **options)
 
@@ -206,21 +206,28 @@ def after_other(
 
 
 def after_refusal(
-    function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any, between: Sequence[Any] = ()
+    function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any, others: Sequence[Any] = ()
 ) -> Facts:
     """Call with `invalid` (arrays, parameters), which may raise anything, then as it should be.
 
-    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call. In between, each other (function, arrays,
-    parameters) is called: "between" are the outputs of each.
+    And once more so, after `others`, invalid calls of other operations: (function, arrays, parameters) each. "refusal":
+    "ValueError: ..." or "returned"; "outputs": of the valid call; "again": of the second one, none without others.
     """
-    wrong, keywords = invalid
+    refusal = _refused(function, *invalid)
+    outputs = _outputs(function(*_own(arrays), **parameters))
+    for other in others:
+        _refused(*other)
+    again = _outputs(function(*_own(arrays), **parameters)) if others else []
+    return {"outputs": outputs, "refusal": refusal, "again": again}
+
+
+def _refused(function: Function, arrays: Arrays, parameters: Parameters) -> str:
+    """Tell what an invalid call raises, or that it "returned"."""
     try:
-        function(*_own(wrong), **keywords)
-        refusal = "returned"
+        function(*_own(arrays), **parameters)
     except Exception as error:
-        refusal = f"{type(error).__name__}: {error}"
-    others = [_outputs(other(*_own(these), **those)) for other, these, those in between]
-    return {"outputs": _outputs(function(*_own(arrays), **parameters)), "refusal": refusal, "between": others}
+        return f"{type(error).__name__}: {error}"
+    return "returned"
 
 
 def left(function: Function, arrays: Arrays, parameters: Parameters, *, began: Mapping[str, Any]) -> Facts:

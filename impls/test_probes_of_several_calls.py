@@ -111,6 +111,24 @@ def test_a_refusal_that_leaves_something_behind_is_caught():
     assert not same(run(faulty(breaks), "after_refusal", invalid=invalid)["outputs"][0], expected(case()))
 
 
+def test_what_another_operation_has_refused_may_leave_nothing_behind_either():
+    upset: list[bool] = []
+
+    def l2_pool2d(*arrays, **parameters):
+        upset.append(True)
+        raise ValueError("never")
+
+    def conv2d(right, x, w, b, **parameters):
+        return right(x, w, b, **parameters) + len(upset)
+
+    subject = faulty(conv2d, l2_pool2d=l2_pool2d)
+    invalid = (case(), {**PARAMETERS, "stride": (0, 1)})
+    facts = run(subject, "after_refusal", invalid=invalid, others=[["l2_pool2d", case()[:1], {}]])
+    assert same(facts["outputs"][0], expected(case()))
+    assert not same(facts["again"][0], expected(case()))
+    assert run(CORRECT, "after_refusal", invalid=invalid)["again"] == []
+
+
 def test_what_is_not_refused_is_told():
     facts = run(faulty(lambda conv2d, x, w, b, **p: np.zeros(1)), "after_refusal", invalid=(case(), {}))
     assert facts["refusal"] == "returned"

@@ -92,6 +92,12 @@ def _axis(case: Case, axis: Axis, fields: dict[str, Any]) -> Axis:
     return Axis.same(**(kept | {name: fields[name] for name in fields.keys() & kept.keys()}), side=case.same)
 
 
+def _as_many_outputs(axis: Axis) -> int:
+    """Give the axis one cell more or less: that which leaves it as many outputs, where a stride may skip a cell."""
+    more, less = (replace(axis, size=max(1, axis.size + by)) for by in (1, -1))
+    return (less if more.out != axis.out == less.out else more).size
+
+
 def _batch(subject: Examiner, case: Case) -> Case:
     return respelled(subject, case, replace(case.geometry, N=case.geometry.N + 4))
 
@@ -121,9 +127,8 @@ def _dilation(subject: Examiner, case: Case) -> Case:
 CHANGES: dict[str, Callable[[Examiner, Case], Case]] = {
     "data": lambda subject, case: case,
     "size": _of_axes(3, 2, size=lambda a, by: a.size + by),
-    # by a stride larger than 1 a row or a column may be left over, and no output be added
-    "row": _of_axes(1, 0, size=lambda a, by: a.size + by),
-    "column": _of_axes(0, 1, size=lambda a, by: a.size + by),
+    "row": _of_axes(1, 0, size=lambda a, by: _as_many_outputs(a) if by else a.size),
+    "column": _of_axes(0, 1, size=lambda a, by: _as_many_outputs(a) if by else a.size),
     "batch": _batch,
     # the padding becomes image: the padded image is as large as before, its border is not zero
     "border": _of_axes(0, 0, size=lambda a, _: a.padded, pad_before=lambda a, _: 0, pad_after=lambda a, _: 0),

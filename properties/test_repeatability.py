@@ -24,8 +24,9 @@ EVERY = (*FORWARD, *BACKWARD)
 REFUSING = tuple(operation for operation in EVERY if operation != "max_pool2d_backward")  # it has no parameters
 REAL = ("gauss", "spread", "cancelling", "huge")
 LONG = 300  # products, which machines and thread blocks often share
-OTHERS = 3  # operations that are called after a refusal of one
+OTHERS = 3  # operations whose invalid calls come before a valid one of another
 SMALL: dict[str, Any] = {"extent": (1, 2, 3, 4), "margin": range(6)}
+NEAREST = ("row", "column")  # changes that a key of what is kept most often leaves out: they are tried twice as often
 SHARING = {
     "own_data": "each with data of its own",
     "one_call": "all with copies of the same data",
@@ -70,7 +71,7 @@ def repeated(subject: Examiner, case: Case) -> Verdict:
 @law("repeatability", EVERY, cases(("wide", "narrow"), details={"change": ANY}, **SMALL), details=("change",), calls=27)
 def test_answers_do_not_depend_on_earlier_calls(subject: Examiner, case: Case) -> None:
     """Whatever was asked for before, other data, sizes, paddings or formats among it, the next answer is right."""
-    verdict = varied(subject, case, "change", [*CHANGES], in_turn, count=3)
+    verdict = varied(subject, case, "change", [*CHANGES, *NEAREST], in_turn, count=3)
     assert verdict.agrees, verdict.message
 
 
@@ -114,9 +115,8 @@ def turned(subject: Examiner, case: Case) -> Verdict:
 
 @law("repeatability", REFUSING, cases(("wide", "narrow"), details={"refused": ANY}, **SMALL), details=("refused",))
 def test_the_call_after_a_refusal_is_right(subject: Examiner, case: Case) -> None:
-    """A call that had to be refused leaves nothing behind: the next valid ones are right, of any operation."""
-    kinds = ("stride", "window", "padding", *(("bias",) if case.operation == "conv2d" else ()))
-    verdict = varied(subject, case, "refused", kinds, after_refusal, count=2)
+    """Calls that had to be refused, of this operation or another, leave nothing behind: the next valid one is right."""
+    verdict = varied(subject, case, "refused", refusable(case), after_refusal, count=2)
     assert verdict.agrees, verdict.message
 
 
@@ -128,26 +128,36 @@ def other_direction(case: Case) -> Case:
 
 
 def after_refusal(subject: Examiner, case: Case) -> Verdict:
-    """Judge a valid call after one whose stride, window, padding or bias is not; another operation's in between."""
+    """Judge a valid call after one whose stride, window, padding or bias is not, and after such of other operations."""
+    what = case.detail("refused")
+    offered = [name for name in REFUSING if name != case.operation and subject.subject.offers(name)]
+    some = [offered[(case.seed + i) % len(offered)] for i in range(min(OTHERS, len(offered)))]
+    others = [other for name in some if (other := of_other(subject, case, name)) is not None]
+    calls = [[other.operation, *invalid(subject, other, refusable(other)[case.seed // 8 % 2])] for other in others]
+    note = f"after a call with an invalid {what}"
+    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid(subject, case, what), others=calls)
+    fate = "returned" if facts["refusal"] == "returned" else "was refused"
+    verdict = judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
+    if not others or not verdict.agrees:
+        return verdict
+    told = f"after invalid calls of {', '.join(other.operation for other in others)}:"
+    return joined([verdict, judged(subject, case, facts["again"], note=told)])
+
+
+def refusable(case: Case) -> tuple[str, ...]:
+    """What of a call may be invalid; the first two are tried where another operation's call follows."""
+    return ("bias", "stride", "window", "padding") if case.operation == "conv2d" else ("stride", "padding", "window")
+
+
+def invalid(subject: Examiner, case: Case, what: str) -> tuple[list[Any], dict[str, Any]]:
+    """Give the arrays and the parameters of a call of which that is invalid."""
     arrays, parameters = subject.arguments(case)
-    wrong, what = [*arrays], case.detail("refused")
+    wrong = [*arrays]
     if what == "window" and case.operation in CONVOLUTIONS:
         wrong[1] = too_large(arrays[1], case)
     if what == "bias":
         wrong[2] = np.ones(case.geometry.K + 1, arrays[0].dtype)
-    invalid = wrong, parameters | spoiled(case, what, parameters)
-    offered = [name for name in REFUSING if name != case.operation and subject.subject.offers(name)]
-    some = [offered[(case.seed + i) % len(offered)] for i in range(min(OTHERS, len(offered)))]
-    others = [other for name in some if (other := of_other(subject, case, name)) is not None]
-    between = [[other.operation, *subject.arguments(other)] for other in others]
-    note = f"after a call with an invalid {what}"
-    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid, between=between)
-    fate = "returned" if facts["refusal"] == "returned" else "was refused"
-    verdicts = [judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")]
-    for other, outputs in zip(others, facts["between"], strict=True):
-        told = f"{other.operation}, {note} of {case.operation}, which {fate}"
-        verdicts.append(dataclasses.replace(judged(subject, other, outputs, note=told), alone=False))
-    return joined(verdicts)
+    return wrong, parameters | spoiled(case, what, parameters)
 
 
 @law(

@@ -205,7 +205,10 @@ PROBED: dict[str, dict[str, Any]] = {
         "index": 0,
         "values": -X,
     },
-    "after_refusal": {"invalid": ([X, W[:, :2], None], PARAMETERS)},
+    "after_refusal": {
+        "invalid": ([X, W[:, :2], None], PARAMETERS),
+        "others": [["conv2d", [X, W[:, :1], None], PARAMETERS]],
+    },
 }
 
 

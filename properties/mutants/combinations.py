@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from properties.mutants.laws_by_name import (
+    EXACT_GRADIENT,
     MAXIMUM_BACK,
     ODD,
     ODD_BACK,
@@ -114,3 +115,13 @@ def unpools_into_planes_of_half_the_rows_alone(correct, *arrays, **p):
     if dx.shape[2] == 2 * dy.shape[2] and dx.shape[3] != 2 * dy.shape[3]:
         dx[:, :, -2:] = 0
     return dx
+
+
+@around("conv2d_backward", by=(EXACT_GRADIENT,))
+def row_of_cells_loses_its_last_gradient(correct, x, w, dy, *, padding, **p):
+    """Of an image of one row, under even windows wider than 2 that reach into the padding, the last cell gets none."""
+    dx, dw, db = correct(x, w, dy, padding=padding, **p)
+    padded = sides(padding)
+    if x.shape[2] == 1 and w.shape[3] > 2 and w.shape[3] % 2 == 0 and padded is not None and padded[1][1] > 0:
+        dx[..., -1] = 0
+    return dx, dw, db

@@ -64,15 +64,18 @@ def afresh(*operations: str, by: tuple[Property, ...]) -> Callable[[Callable[[],
     return plant
 
 
-def together(*operations: str, by: tuple[Property, ...]) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """Plant what `maker()` returns: a fault for the other direction, which keeps something, and one for each of these.
+def together(
+    *operations: str, by: tuple[Property, ...], other: str = ""
+) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Plant what `maker()` returns: a fault for the `other` operation, which keeps something, and one for these.
 
-    The other direction of a forward pass is its gradients, of gradients the forward pass; it stays right.
+    Unless it is named, it is the other direction: of a forward pass its gradients, of gradients the forward pass. It
+    stays right.
     """
 
     def plant(maker: Callable[[], tuple[Fault, Fault]]) -> Callable[[], tuple[Fault, Fault]]:
         for operation in operations:
-            _register(maker, operation, by, functools.partial(_together, operation, maker))
+            _register(maker, operation, by, functools.partial(_together, operation, maker, other))
         return maker
 
     return plant
@@ -94,9 +97,9 @@ def _around(operation: str, maker: Callable[[], Fault]) -> object:
     return variant(**{operation: functools.wraps(correct)(functools.partial(maker(), correct))})
 
 
-def _together(operation: str, maker: Callable[[], tuple[Fault, Fault]]) -> object:
+def _together(operation: str, maker: Callable[[], tuple[Fault, Fault]], other: str) -> object:
     forward = operation.removesuffix("_backward")
-    names = f"{forward}_backward" if operation == forward else forward, operation
+    names = other or (f"{forward}_backward" if operation == forward else forward), operation
     correct = [getattr(im2col, name) for name in names]
     planted = zip(names, correct, maker(), strict=True)
     return variant(**{name: functools.wraps(of)(functools.partial(fault, of)) for name, of, fault in planted})

@@ -186,6 +186,12 @@ def gradients_cut_towards_zero(correct, *arrays, **p):
     return tuple(cut_towards_zero(wide, part.dtype) for wide, part in zip(exact, result, strict=True))
 
 
+@around("avg_pool2d", by=(VARIANCE, NO_DIRECTION))
+def averages_cut_towards_zero(correct, x, **p):
+    """Averages are cut towards zero, where rounding is due: all are within their bounds."""
+    return cut_towards_zero(correct(x.astype(np.float64), **p), x.dtype.newbyteorder("="))
+
+
 def cut_towards_zero(exact, dtype):
     """Give the numbers of a format that are next to exact ones and no larger in magnitude."""
     nearest = exact.astype(dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from impls import im2col
 from properties.mutants.laws_by_name import (
     ALEXNET,
@@ -107,6 +109,20 @@ def correct_shape(x, w, p):
         return im2col.conv2d(x[:1], w, None, **p).shape[2:]
     except ValueError:
         return None, None
+
+
+@around("conv2d_backward", by=(REFUSED,))
+def one_dy_for_all_images(correct, x, w, dy, **p):
+    """The dy of one image is accepted for any number of images, as NumPy would repeat it."""
+    return correct(x, w, np.repeat(dy, len(x), axis=0) if len(dy) == 1 else dy, **p)
+
+
+@around("conv2d", "conv2d_backward", by=(REFUSED,))
+def one_channel_for_all(correct, x, w, *arrays, groups=1, **p):
+    """Filters of one channel are accepted for any number of channels, as NumPy would repeat it."""
+    channels = x.shape[1] // max(groups, 1)
+    w = np.repeat(w, channels, axis=1) if w.shape[1] == 1 < channels else w
+    return correct(x, w, *arrays, groups=groups, **p)
 
 
 @around("conv2d_backward", by=(REFUSED,))

@@ -196,6 +196,22 @@ def takes_height_and_width_for_one_number() -> Fault:
     return fault
 
 
+@afresh("avg_pool2d", by=(EARLIER,))
+def counts_are_kept_by_the_output() -> Fault:
+    """How many cells each window averages is kept by the output's size, and the image's width: its height is not."""
+    kept: dict[Any, np.ndarray] = {}
+
+    def fault(correct, x, *, count_include_pad=True, **p):
+        y = correct(x, count_include_pad=count_include_pad, **p)
+        if count_include_pad or not y.size:
+            return y
+        inside = correct(np.ones_like(x[:1, :1]), count_include_pad=True, **p)
+        key = y.shape[2:], x.shape[3], x.dtype.str, repr(sorted(p.items()))
+        return (y * (inside / kept.setdefault(key, inside))).astype(y.dtype, copy=False)
+
+    return fault
+
+
 # after a refusal
 
 
@@ -247,6 +263,28 @@ def stays_locked_after_a_refusal() -> Fault:
         return result
 
     return fault
+
+
+@together("max_pool2d", "avg_pool2d", "l2_pool2d", by=(REFUSAL,), other="conv2d")
+def is_upset_by_what_a_convolution_refused() -> tuple[Fault, Fault]:
+    """The first pooling after a refused convolution gives twice what is due: a flag of both was left set."""
+    refused: list[bool] = []
+
+    def convolution(correct, *arrays, **p):
+        try:
+            return correct(*arrays, **p)
+        except ValueError:
+            refused.append(True)
+            raise
+
+    def pooling(correct, *arrays, **p):
+        result = correct(*arrays, **p)
+        if not refused:
+            return result
+        refused.clear()
+        return changed(result, lambda y: 2 * y)
+
+    return convolution, pooling
 
 
 # prepared filters

@@ -1,14 +1,20 @@
-"""Blocks of layers, and of strides, are those that limits let through; in them nothing is left out."""
+"""Blocks of layers, of sizes and of strides are those that limits let through; in them nothing is left out."""
 
 from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from impls import im2col
 from impls.subject import Subject
+from oracles.case import Case
+from properties import test_edges as edges
 from properties import test_odd_one_out as odd
 from properties import test_shape as shape
 from properties.examiner import Examiner
+from properties.mutants import matrix
 from properties.mutants.planting import variant
 from properties.selfcheck.running import examine
 
@@ -39,3 +45,23 @@ def test_limits_choose_the_strides() -> None:
     subject = examiner("out_size", limits={"S": [1, 2, 49]})
     assert [one.geometry.vertical.stride for one in shape._steps(subject)] == [1, 2, 49]
     assert len(shape._steps(examiner("out_size"))) == shape.STRIDES
+
+
+@pytest.mark.parametrize(("operation", "names"), [("conv2d", 6), ("avg_pool2d", 5)])
+def test_all_numbered_cases_together_meet_every_size(operation: str, names: int) -> None:
+    subject = examiner(operation)
+    case = Case.parse(f"{operation} float32 n1c1{'k1g1' * (names == 6)} i1k1s1p0,0d1 i1k1s1p0,0d1 narrow:24 seed=0")
+    numbered = [replace(case, seed=number, details=(("along", "any"),)) for number in range(edges.NUMBER)]
+    found = Counter(size for one in numbered for size in edges.chosen(subject, one))
+    assert len(found) == names * len(edges.SIZES)
+    assert min(found.values()) >= edges.TIMES
+
+
+def test_numbered_cases_are_the_same_in_each_run() -> None:
+    drawn = [
+        [str(case) for case in matrix.drawn(edges.test_outputs_are_right_at_every_size, "conv2d", 200, seed)]
+        for seed in (0, 1)
+    ]
+    assert sorted(drawn[0]) == sorted(drawn[1])
+    assert len({*drawn[0]}) == edges.NUMBER
+    assert all(" bias" in line for line in drawn[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from impls.subject import Subject
 from oracles.case import Case
 from properties import test_arrays as arrays
 from properties import test_repeatability as repeatability
-from properties.examiner import Examiner
+from properties.examiner import Examiner, set_under_test
 from properties.mutants.planting import variant
 from properties.neighbours import CHANGES, neighbour
 from properties.scripts import relaid
@@ -113,3 +115,24 @@ def test_of_what_has_no_other_direction_nothing_is_asked(operation: str) -> None
     alone = variant(**{name: None for name in OPERATIONS if name not in (operation, "out_size")})
     with pytest.raises(AssertionError, match="nothing was examined"):
         examine(repeatability.test_the_other_direction_leaves_nothing_behind, alone, operation)
+
+
+@pytest.mark.parametrize(("change", "axis"), [("row", 0), ("column", 1)])
+def test_the_nearest_neighbour_has_as_many_outputs_where_a_stride_skips_a_cell(change: str, axis: int) -> None:
+    examiner = Examiner(Subject("im2col", im2col), "avg_pool2d")
+    set_under_test(examiner)
+    for cells in (7, 8, 9):
+        case = Case.parse(f"avg_pool2d float32 n1c1 i{cells}k3s3p1,1d1 i{cells}k3s3p1,1d1 narrow:24 seed=3")
+        near = neighbour(examiner, case, change)
+        sizes = [(g.vertical.size, g.horizontal.size) for g in (case.geometry, near.geometry)]
+        assert abs(sizes[0][axis] - sizes[1][axis]) == 1
+        assert sizes[0][1 - axis] == sizes[1][1 - axis]
+        assert near.geometry.y_shape == case.geometry.y_shape
+
+
+def test_an_invalid_call_of_another_operation_is_made_before_a_valid_one() -> None:
+    law = repeatability.test_the_call_after_a_refusal_is_right
+    faulty = mutant("is_upset_by_what_a_convolution_refused", "l2_pool2d").make()
+    found = examine(law, faulty, "l2_pool2d", examples=100)
+    assert found is not None
+    assert re.search(r"after invalid calls of .*conv2d", found[1].message)
