@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,7 +161,8 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
     """Compare two runs. Raises BenchmarkError where they have nothing in common, or no A/A run says what noise is."""
     old, new = _timed(before), _timed(after)
     same = [key for key in new if key in old and new[key].case == old[key].case]
-    common = [key for key in same if new[key].clock == old[key].clock]
+    rounds = {key: found for key in same if (found := _rounds(old[key], new[key]))}
+    common = [*rounds]
     refused = unmatched.refused(old, before, after)
     if not common and not refused.lost and not refused.doubtful:
         damage = "".join(f"; {each}" for each in (*before.damaged, *after.damaged))
@@ -175,20 +177,20 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
             f"{before.path}, {after.path}: no A/A run in either (entries of kind again), so that noise cannot be told "
             "from change: save the benchmarks again, whole"
         )
-    ratios = {key: stats.ratio_of_medians(new[key].cpu_seconds, old[key].cpu_seconds) for key in common}
+    ratios = {key: stats.ratio_of_medians(now, was) for key, (was, now) in rounds.items()}
     shifts = [ratio.shift for _, ratio in pairs]
     farthest = max(abs(math.log(shift)) for shift in shifts) if len(shifts) >= PAIRS else math.inf
     floor, robust, disturbed = _limits(shifts, min(_scatter(ratios), farthest), max(1, len(common)))
     far = stats.far_floor(shifts, robust)
     medians = stats.far_floor([ratio.value for _, ratio in pairs], robust)
     changes = [
-        Change(*key, old[key].seconds, new[key].seconds, ratio, _word(ratio, floor, far, medians, drift))
+        Change(*key, *map(statistics.median, rounds[key]), ratio, _word(ratio, floor, far, medians, drift))
         for key, ratio in ratios.items()
     ]
     noise = max(stats.spread(np.log(each["shift"])) for each in twice)  # a run that was disturbed is not averaged away
     missing = [*refused.missing]
     missing += unmatched.missing([key for key in old if key not in new and key not in refused.told], new, before, after)
-    missing += unmatched.clocks(same, old, new) + unmatched.exchanged(old, new)
+    missing += unmatched.clocks([key for key in same if key not in rounds], old, new) + unmatched.exchanged(old, new)
     said = unmatched.remarks(before, after, old, new, (*KINDS, "again", "roofline"))
     if not machine:
         said.append("no product or copy is in both files: whether the machine itself changed is not known")
@@ -198,6 +200,18 @@ def compare(before: Benchmarks, after: Benchmarks) -> Comparison:
         refused.lost, refused.faults, missing, refused.doubtful, unmatched.elsewhere(before, after), said,
         (_told(before), _told(after)),
     )  # fmt: skip
+
+
+def _rounds(was: Any, now: Any) -> tuple[list[float], list[float]] | None:
+    """Give the rounds before and now, by one clock; None where there is none that both have.
+
+    On several threads it is the wall's, where both files have it: CPU time does not show that they wait for each other.
+    So it is where the one spent CPU time and the other waited.
+    """
+    walls = [line.cpu_seconds if line.clock == "wall" else line.wall_seconds for line in (was, now)]
+    if all(walls) and (was.clock != now.clock or max(was.threads, now.threads) > 1):
+        return walls[0], walls[1]
+    return (was.cpu_seconds, now.cpu_seconds) if was.clock == now.clock else None
 
 
 def _told(found: Benchmarks) -> str:

@@ -23,7 +23,7 @@ NUMBERS = (
     "value", "threads", "macs", "flops", "bytes", "minor_faults", "major_faults", "peak_extra_bytes", "result_bytes",
     "gemm_seconds", "columns_bytes", "checked", "ratio",
 )  # fmt: skip
-COLUMNS = (*TEXTS, *NUMBERS, "cpu_seconds", "who", "seconds", "rounds", "outliers")
+COLUMNS = (*TEXTS, *NUMBERS, "cpu_seconds", "wall_seconds", "who", "seconds", "rounds", "outliers")
 REFUSED = ("kind", "layer", "sweep", "value", "operation", "implementation", "case", "reason", "detail")
 WHICH = ("kind", "layer", "operation", "who")  # one entry has one time
 LEAST, MOST = 1e-12, 1e18  # of any number that is not 0: what lies beyond was not measured
@@ -166,7 +166,8 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
     line["device"], line["clock"] = line["device"] or CPU, line["clock"] or CPU
     if line["clock"] not in CLOCKS:
         raise ValueError(f"{where}: clock must be {' or '.join(CLOCKS)}, got {reprlib.repr(line['clock'])}")
-    line["cpu_seconds"] = seconds = _seconds(info["cpu_seconds"], where)
+    line["cpu_seconds"] = seconds = _seconds(info["cpu_seconds"], "cpu_seconds", where)
+    line["wall_seconds"] = _seconds(info["wall_seconds"], "wall_seconds", where) if "wall_seconds" in info else []
     median = float(pd.Series(seconds).median())
     if not median > 0:
         raise ValueError(f"{where}: a median of 0 seconds: its clock is too coarse")
@@ -227,12 +228,12 @@ def number_of(value: Any, name: str, where: str = "") -> float:
     return float(value)
 
 
-def _seconds(value: Any, where: str) -> list[float]:
+def _seconds(value: Any, name: str, where: str) -> list[float]:
     if not isinstance(value, list) or not value:
-        raise TypeError(f"{where}: cpu_seconds must be a list of numbers, got {reprlib.repr(value)}")
-    seconds = [number_of(each, "cpu_seconds", where) for each in value]
+        raise TypeError(f"{where}: {name} must be a list of numbers, got {reprlib.repr(value)}")
+    seconds = [number_of(each, name, where) for each in value]
     if not all(each >= 0 for each in seconds):  # NaN, which stands for null, is not
-        raise ValueError(f"{where}: cpu_seconds must be numbers of at least 0, got {reprlib.repr(value)}")
+        raise ValueError(f"{where}: {name} must be numbers of at least 0, got {reprlib.repr(value)}")
     return seconds
 
 

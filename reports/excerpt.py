@@ -29,9 +29,9 @@ def excerpt(content: dict[str, Any], layers: list[str], rounds: int) -> dict[str
     for each in content["benchmarks"]:
         info = each.get("extra_info", {})
         if "kind" in info and kept(info):
-            seconds = info["cpu_seconds"][:rounds]
+            fewer = {name: info[name][:rounds] for name in ("cpu_seconds", "wall_seconds") if name in info}
             named = {name: each[name] for name in ("name", "group")}
-            entries.append(named | {"extra_info": info | {"cpu_seconds": seconds}})
+            entries.append(named | {"extra_info": info | fewer})
     additions = content["poolproof"]
     tables = additions.get("experiments", {})
     # one size of the filter, one at each angle, and those at random

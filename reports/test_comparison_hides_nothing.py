@@ -136,3 +136,34 @@ def test_the_verdict_stands_first_and_the_limits_are_explained_when_asked(once):
     assert "Student" not in said
     assert "Student" in as_text(found, explained=True)
     assert "both files are the same one" in as_text(compare(once, once))
+
+
+def walled(found, factor=1.0, **which):
+    """Add the wall's time of each round, so many times the CPU's of those that are so."""
+    chosen = np.logical_and.reduce([found.timings[name] == value for name, value in which.items()] or [True])
+    lines = found.timings.assign(wall_seconds=[
+        [1.01 * (factor if its else 1.0) * each for each in seconds]
+        for seconds, its in zip(found.timings["cpu_seconds"], np.broadcast_to(chosen, len(found.timings)), strict=True)
+    ])  # fmt: skip
+    return replace(found, timings=lines)
+
+
+def test_what_waits_now_is_compared_by_the_wall(once):
+    which = {"layer": "alexnet-conv3", "operation": "conv2d", "who": "torch-cpu", "kind": "layer"}
+    lines = once.timings
+    its = np.logical_and.reduce([lines[name] == value for name, value in which.items()])
+    waiting = replace(once, timings=slowed(once, 3.0, **which).timings.assign(clock=np.where(its, "wall", "cpu")))
+    found = compare(walled(once), walled(waiting))
+    assert words(found) == {("alexnet-conv3", "conv2d", "torch-cpu"): "slower"}
+    assert (found.status, found.missing) == (1, [])
+    assert compare(once, waiting).status == 2
+    assert "of another clock" in as_text(compare(once, waiting))
+
+
+def test_on_several_threads_times_are_those_of_the_wall(once):
+    two = replace(once, timings=once.timings.assign(threads=2))
+    which = {"layer": "alexnet-conv3", "operation": "conv2d", "who": "torch-cpu"}
+    assert words(compare(walled(two), walled(two, 2.0, **which))) == {
+        ("alexnet-conv3", "conv2d", "torch-cpu"): "slower"
+    }
+    assert words(compare(walled(once), walled(once, 2.0, **which))) == {}

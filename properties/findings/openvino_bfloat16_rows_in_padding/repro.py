@@ -1,4 +1,4 @@
-"""A filter 1 x 1 at stride 2 on an image of one cell, in float32 and in bfloat16: all three windows lie in the padding."""
+"""A filter 1 x 1 at stride 2 on an image of one cell, in float32 and bfloat16: all three windows lie in the padding."""
 
 import importlib.util
 import subprocess
