@@ -131,7 +131,7 @@ class Contract(Protocol):
     ) -> Array:
         """Divide each window's sum by all its cells, or by those inside the image if count_include_pad is false.
 
-        x (N, C, H, W) -> y (N, C, OH, OW).
+        x (N, C, H, W) -> y (N, C, OH, OW). With ceil_mode, cells beyond the padding are among all the window's.
         """
         ...
 
