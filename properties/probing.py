@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from impls.contract import ARRAYS
+from impls.isolation.failures import Failure
 from impls.layouts import lay
 from oracles import truth as truths
 from oracles.case import Case
@@ -23,15 +24,27 @@ ANY = ("any",)  # a detail that `varied` chooses
 OUTPUTS = {"conv2d_backward": ("dx", "dw", "db"), "max_pool2d": ("y", "switches")}
 
 
-def probe(subject: Examiner, case: Case, name: str, *, note: str = "", data: Data | None = None, **options: Any) -> Any:
+def probe(
+    subject: Examiner,
+    case: Case,
+    name: str,
+    *,
+    note: str = "",
+    data: Data | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Any:
     """Run the probe of this name on the case's data, or on the data given.
 
-    Raises Unsupported where the implementation says so; what it raises itself becomes a verdict, told with the note.
+    Raises Unsupported where the implementation says so; what it raises itself becomes a verdict, told with the note. A
+    Failure of its process is raised as it is, if `quiet`.
     """
     arrays, parameters = subject.arguments(case, None if data is None else dict(data))
     try:
         return subject.subject.probe(name, case.operation, arrays, parameters, **options)
     except Exception as error:
+        if quiet and isinstance(error, Failure):
+            raise
         verdict = subject.hold(case, noted(raised(error), note))
         raise Raised(verdict.message) from error
 

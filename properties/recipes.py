@@ -6,7 +6,8 @@ import math
 import random
 
 from oracles.case import CONVOLUTIONS
-from oracles.data import RECIPES
+from oracles.checksum import terms
+from oracles.data import NARROW, RECIPES
 from oracles.formats import FORMATS, Format
 from oracles.geometry import Geometry
 from oracles.rounding import Arithmetic, exact_bits
@@ -33,6 +34,14 @@ def possible(name: str, operation: str, dtype: str, arithmetic: Arithmetic) -> b
     return True
 
 
+def _longest(operation: str, geometry: Geometry) -> int:
+    """Count the terms of the longest sum of an operation, and a bias."""
+    if operation == "max_pool2d":
+        return 1
+    outputs = {"conv2d": ("y",), "conv2d_backward": ("dx", "dw", "db")}.get(operation)
+    return 1 + (max(terms(geometry, name) for name in outputs) if outputs else geometry.window)
+
+
 def spelled(
     name: str,
     operation: str,
@@ -48,6 +57,8 @@ def spelled(
     normal: whether what is scaled keeps to the format's normal numbers, its sums too. Where no budget is left, as for a
     transform in so coarse a format that it is exact for no integers, it is gauss.
     """
+    if name in SPECIAL and _longest(operation, geometry) * NARROW**2 > 2 ** arithmetic.sums(FORMATS[dtype]).digits:
+        name = "narrow"  # a narrow accumulator need not hold the sums of what is finite
     if name in PLAIN:
         return name
     convolution = operation in CONVOLUTIONS

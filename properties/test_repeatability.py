@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import example
 
+from impls.isolation.failures import Failure
 from oracles import truth as truths
 from oracles.case import BACKWARD, CONVOLUTIONS, FORWARD, Case
 from oracles.verdict import Verdict, joined, untold
@@ -134,8 +135,12 @@ def after_refusal(subject: Examiner, case: Case) -> Verdict:
     some = [offered[(case.seed + i) % len(offered)] for i in range(min(OTHERS, len(offered)))]
     others = [other for name in some if (other := of_other(subject, case, name)) is not None]
     calls = [[other.operation, *invalid(subject, other, refusable(other)[case.seed // 8 % 2])] for other in others]
-    note = f"after a call with an invalid {what}"
-    facts = probe(subject, case, "after_refusal", note=note, invalid=invalid(subject, case, what), others=calls)
+    note, wrong = f"after a call with an invalid {what}", invalid(subject, case, what)
+    try:
+        facts = probe(subject, case, "after_refusal", note=note, invalid=wrong, others=calls, quiet=bool(calls))
+    except Failure:  # an invalid call of another operation may end the process: its own properties tell of it
+        others = []
+        facts = probe(subject, case, "after_refusal", note=note, invalid=wrong)
     fate = "returned" if facts["refusal"] == "returned" else "was refused"
     verdict = judged(subject, case, facts["outputs"], note=f"{note}, which {fate}")
     if not others or not verdict.agrees:

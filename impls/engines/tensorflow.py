@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from impls.engines.calls import Array, Padding, Pair, around, refusing
+
+KEPT = 256  # layers, each of its own stride, padding and dilation
 
 
 class TensorFlow:
@@ -36,6 +39,7 @@ class TensorFlow:
         if "bfloat16" in variants:
             self.dtypes, self.storage, self.stored = ("float32",), "bfloat16", "bfloat16"
             self.accumulator = "bfloat16"
+        self.layer = lru_cache(KEPT)(self._layer)
         if "graph" in variants:
             self.traced: Callable[..., Any] = tensorflow.function
         else:
@@ -111,11 +115,15 @@ class TensorFlow:
     # what is differentiated
 
     def _convolution(self, stride: Pair, padding: Padding, dilation: Pair) -> Callable[..., Any]:
-        return self.traced(lambda x, w: self.tf.nn.conv2d(x, w, [*stride], spelled(padding), dilations=[*dilation]))
+        return self.layer("conv2d", fixed(stride), fixed(spelled(padding)), dilations=fixed(dilation))
 
     def _average(self, size: Pair, stride: Pair, padding: Padding) -> Callable[[Any], Any]:
-        word = word_for(padding)
-        return self.traced(lambda image: self.tf.nn.avg_pool2d(image, [*size], [*stride], word))
+        return self.layer("avg_pool2d", fixed(size), fixed(stride), word_for(padding))
+
+    def _layer(self, operation: str, *numbers: Any, **more: Any) -> Callable[..., Any]:
+        """Make a layer as a network has it: a graph is traced once, and would not be given back."""
+        function = getattr(self.tf.nn, operation)
+        return self.traced(lambda *arrays: function(*arrays, *numbers, **more))
 
     def _pulled(self, function: Callable[..., Any], arrays: list[Any], dy: Array) -> Any:
         with self.tf.GradientTape() as tape:
@@ -142,6 +150,11 @@ class TensorFlow:
 
     def _back(self, tensor: Any, like: Array) -> Array:
         return self._numbers(self.tf.transpose(tensor, (0, 3, 1, 2)), like)
+
+
+def fixed(value: Any) -> Any:
+    """Make tuples of lists, which can be a key."""
+    return tuple(map(fixed, value)) if isinstance(value, (list, tuple)) else value
 
 
 def spelled(padding: Padding) -> Any:
