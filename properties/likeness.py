@@ -28,7 +28,7 @@ from properties.laws import Law
 from properties.strategies import cases
 
 CASES = 32  # of the failed property, and as many of whole numbers
-FEW = 2  # of each property of arrays and repeated calls
+FEW = 6  # of each property of arrays and repeated calls
 NEAREST = 3  # mutants that are named
 TELLING = 3  # cases that go wrong in one or the other: from so many on it is more than chance that they are alike,
 LEAST = 0.5  # if so many are; wrong together, and differently, counts half
