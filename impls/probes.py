@@ -208,17 +208,14 @@ def after_other(
 def after_refusal(
     function: Function, arrays: Arrays, parameters: Parameters, *, invalid: Any, others: Sequence[Any] = ()
 ) -> Facts:
-    """Call with `invalid` (arrays, parameters), which may raise anything, then as it should be.
+    """Call with `invalid` (arrays, parameters), then as it should be; again after `others`, (function, *invalid) each.
 
-    And once more so, after `others`, invalid calls of other operations: (function, arrays, parameters) each. "refusal":
-    "ValueError: ..." or "returned"; "outputs": of the valid call; "again": of the second one, none without others.
+    "refusal": "ValueError: ..." or "returned"; "outputs": of the valid call; "again": of the second one, if there is.
     """
-    refusal = _refused(function, *invalid)
-    outputs = _outputs(function(*_own(arrays), **parameters))
+    facts = {"refusal": _refused(function, *invalid), "outputs": _outputs(function(*_own(arrays), **parameters))}
     for other in others:
         _refused(*other)
-    again = _outputs(function(*_own(arrays), **parameters)) if others else []
-    return {"outputs": outputs, "refusal": refusal, "again": again}
+    return {**facts, "again": _outputs(function(*_own(arrays), **parameters)) if others else []}
 
 
 def _refused(function: Function, arrays: Arrays, parameters: Parameters) -> str:

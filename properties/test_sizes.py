@@ -130,8 +130,10 @@ def test_rounding_errors_point_in_no_direction(subject: Examiner, case: Case) ->
 
 
 def reciprocal(case: Case) -> bool:
-    """Whether it divides by a count whose rounded reciprocal is not the true one."""
-    return case.operation.startswith("avg") and case.geometry.window & (case.geometry.window - 1) != 0
+    """Whether it divides by a count whose rounded reciprocal is not the true one, or by others beside the padding."""
+    g = case.geometry
+    fewer = not case.include_pad and any(axis.pad_before or axis.pad_after for axis in (g.vertical, g.horizontal))
+    return case.operation.startswith("avg") and (fewer or g.window & (g.window - 1) != 0)
 
 
 def judged_by_samples(subject: Examiner, case: Case) -> Verdict:

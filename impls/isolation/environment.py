@@ -14,7 +14,7 @@ SECRET = re.compile(
     re.IGNORECASE,
 )
 LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@|\b(pwd|password)\s*=", re.IGNORECASE)  # in an address, or to a database
-FILLING, CHECKING = {"MALLOC_PERTURB_": "165"}, {"MALLOC_CHECK_": "3"}  # glibc's: unwritten memory shows; heaps
+FILLING, CHECKING = {"MALLOC_PERTURB_": "165"}, {"MALLOC_CHECK_": "3"}  # glibc's: fill memory, check heaps
 LIBRARIES = ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64")
 
 

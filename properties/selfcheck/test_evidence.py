@@ -19,7 +19,7 @@ from impls.subject import Subject
 from oracles.case import Case
 from oracles.truth import truth
 from oracles.verdict import thin
-from properties import test_values
+from properties import test_sizes, test_values
 from properties.examiner import Examiner, Spent, Tally, power, set_under_test
 from properties.laws import CLIMBS, Law
 from properties.mutants.planting import variant
@@ -219,3 +219,17 @@ def test_what_steering_takes_is_tried_besides_the_others():
         assert max(geometries.values()) > 1
         as_many += len(geometries) >= 25
     assert as_many >= 6  # a climb that goes on for long has taken nine of them
+
+
+@pytest.mark.parametrize(
+    ("line", "rounded"),
+    [
+        ("avg_pool2d float32 n1c1 i8k4s1p0,0d1 i8k2s1p0,0d1 gauss seed=0 exclude_pad", False),
+        ("avg_pool2d float32 n1c1 i8k4s1p1,1d1 i8k2s1p0,0d1 gauss seed=0", False),
+        ("avg_pool2d float32 n1c1 i8k4s1p1,1d1 i8k2s1p0,0d1 gauss seed=0 exclude_pad", True),  # by 6, at the border
+        ("avg_pool2d float32 n1c1 i8k3s1p0,0d1 i8k2s1p0,0d1 gauss seed=0", True),
+        ("conv2d float32 n1c1k1g1 i8k3s1p0,0d1 i8k2s1p0,0d1 gauss seed=0", False),
+    ],
+)
+def test_a_rounded_reciprocal_is_borne_where_it_is_not_exact(line: str, rounded: bool) -> None:
+    assert test_sizes.reciprocal(Case.parse(line)) == rounded

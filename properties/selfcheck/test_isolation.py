@@ -100,27 +100,6 @@ def test_a_fault_is_found_named_and_made_as_small_as_can_be_and_the_run_goes_on(
     assert ("it shows only in guarded memory" in first.message) == (fault in GUARDED)
 
 
-ROUNDS = """
-import ctypes
-from impls.im2col import conv2d as right
-mode = ctypes.CDLL("libm.so.6").fesetround
-def conv2d(x, w, b, **parameters):
-    mode(0xC00)  # toward zero, on x86
-    return right(x, w, b, **parameters)
-"""
-
-
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the rounding mode is that of x86")
-def test_where_results_differ_a_mode_that_a_call_leaves_changed_is_told(tmp_path):
-    (tmp_path / "rounds.py").write_text(ROUNDS)
-    within = f"{VALUES}::test_output_equals_the_definition_within_rounding"
-    run(tmp_path, within, "--impl=rounds.py", *QUICK, *CONV)
-    rows = [row for row in failing(tmp_path) if row.verdict == "differs"]
-    told = "left   after a call this is not as it was: the processor's floating-point mode: rounding to nearest -> "
-    assert rows
-    assert all(told in row.message for row in rows)
-
-
 @needs_a_compiler
 @pytest.mark.parametrize("fault", SLOW)
 def test_what_is_slow_to_fail_is_found_and_named(here, fault):
